@@ -199,28 +199,38 @@ class PairGraph:
             joined = mean >= threshold
             labels[two[joined]] = one[joined]
             held[one[joined]] = held[two[joined]] = mean[joined]
-        for rows in groups:
-            if len(rows) > 2:
-                where = np.array(rows, np.intp)
-                label, least = agglomerate_small(*self._block(where), threshold, self.size[where])
-                labels[where], held[where] = where[label], least
+        large = [rows for rows in groups if len(rows) > 2]
+        for rows, block in zip(large, self._blocks(large), strict=True):
+            where = np.array(rows, np.intp)
+            label, least = agglomerate_small(*block, threshold, self.size[where])
+            labels[where], held[where] = where[label], least
         there = np.zeros(len(labels), np.int64)
         there[labels] = 1
         numbers = (np.cumsum(there) - 1)[labels]
         return numbers, sigmoid(held[: len(self.keys)].astype(np.float32))
 
-    def _block(self, rows: Rows) -> tuple[FloatArray, FloatArray, BoolArray]:
-        """``[M, M]`` each: log-odds, weight and who cannot be one person, among some nodes."""
-        count = len(rows)
-        log_odds, weight = np.zeros((count, count), np.float32), np.zeros((count, count), np.float32)
-        forbidden = np.ones((count, count), bool)
-        i, j = _upper(count)
-        at, there = self.find(rows[i], rows[j])
-        i, j, at = i[there], j[there], at[there]
-        for block, column in ((log_odds, self.log_odds), (weight, self.weight), (forbidden, self.forbidden)):
-            block[i, j] = block[j, i] = column[at]
-        np.fill_diagonal(forbidden, False)
-        return log_odds, weight, forbidden
+    def _blocks(self, groups: Sequence[Sequence[int]]) -> list[tuple[FloatArray, FloatArray, BoolArray]]:
+        """``[M, M]`` each, for every group: log-odds, weight and who cannot be one person, among its nodes."""
+        count = np.array([len(rows) for rows in groups], np.int64)
+        begin = np.cumsum(count**2) - count**2
+        nodes = np.array([row for rows in groups for row in rows], np.int64)
+        group, place = np.full(len(self), -1), np.zeros(len(self), np.int64)
+        group[nodes] = np.repeat(np.arange(len(groups)), count)
+        place[nodes] = np.arange(len(nodes)) - np.repeat(np.cumsum(count) - count, count)
+        one, two = self.ends
+        at = np.flatnonzero((group[one] == group[two]) & (group[one] >= 0))
+        which, i, j = group[one[at]], place[one[at]], place[two[at]]
+        there, back = begin[which] + i * count[which] + j, begin[which] + j * count[which] + i
+        total = int((count**2).sum())
+        columns: list[NDArray[Any]] = [np.zeros(total, np.float32), np.zeros(total, np.float32), np.ones(total, bool)]
+        for flat, column in zip(columns, (self.log_odds, self.weight, self.forbidden), strict=True):
+            flat[there] = flat[back] = column[at]
+        result = []
+        for first, n in zip(begin.tolist(), count.tolist(), strict=True):
+            log_odds, weight, forbidden = (flat[first : first + n * n].reshape(n, n) for flat in columns)
+            np.fill_diagonal(forbidden, False)
+            result.append((log_odds, weight, forbidden))
+        return result
 
 
 @lru_cache(maxsize=64)

@@ -101,6 +101,7 @@ class Spots:
         self._settings = settings
         self.places, self._camera, self._row = _spots(frames, free, settings)
         self._names, count = list(frames), len(self.places)
+        self._most = max(len(frame.boxes) for frame in frames.values())
         self._visible = np.zeros((len(frames), count), bool)
         self._overlap: list[Float64Array] = []  # [S, M] of each frame's boxes
         people = np.concatenate([self.places, np.full((count, 1), settings.height)], 1)
@@ -125,8 +126,10 @@ class Spots:
             free: Rows of each frame's boxes that nobody explains: some of those that may be owned.
             near: ``[T, 2]`` where people stand.
         """
-        open_rows = [np.isin(self._row, free[name]) & (self._camera == k) for k, name in enumerate(self._names)]
-        alone = np.logical_or.reduce(open_rows) if open_rows else np.zeros(0, bool)
+        table = np.zeros((len(self._names), self._most), bool)
+        for number, name in enumerate(self._names):
+            table[number, free[name]] = True
+        alone = table[self._camera, self._row]
         if len(near) and alone.any():
             gap = ((self.places[:, None] - near) ** 2).sum(2)
             alone &= gap.min(1) >= self._settings.min_birth_distance**2

@@ -257,10 +257,11 @@ class GroundTracker:
     def _open_boxes(self, frames: dict[str, Shown]) -> dict[int, dict[str, tuple[int, ...]]]:
         """Rows of boxes that nobody explains, by frame, of the best hypotheses that differ in it, by number."""
         found: dict[int, dict[str, tuple[int, ...]]] = {}
+        every = {name: set(range(len(frame.boxes))) for name, frame in frames.items()}
         tried = set()
         for number, hypothesis in enumerate(self._hypotheses[:_TRIED]):
-            taken = self._nodes.rows[hypothesis.people]
-            rows = {n: tuple(_without(len(f.boxes), taken[:, self._names[n]]).tolist()) for n, f in frames.items()}
+            taken = [set(rows) for rows in self._nodes.rows[hypothesis.people].T.tolist()]
+            rows = {name: tuple(sorted(all_rows - taken[self._names[name]])) for name, all_rows in every.items()}
             if (state := tuple(rows.values())) not in tried:
                 tried.add(state)
                 found[number] = rows
@@ -401,10 +402,3 @@ class GroundTracker:
             hypothesis.odds -= order[0].odds if hypothesis is not order[0] else 0.0
         kept[0].odds = 0.0
         self._nodes, self._hypotheses = self._nodes.take(used.astype(np.int64)), kept
-
-
-def _without(count: int, taken: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The numbers below ``count`` that are not taken; -1 takes none."""
-    free = np.ones(count + 1, bool)
-    free[taken] = False
-    return np.flatnonzero(free[:-1])
