@@ -8,6 +8,7 @@ window and the number of candidates, memory by ``memory`` and ``max_identities``
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -44,6 +45,10 @@ from streamreid.types import (
 )
 
 __all__ = ["Associator"]
+
+_MANY_KNOWN = 10_000
+"""People from which what an earlier run knew is left out of collections of garbage: to search 100,000 for cycles takes
+a tenth of a second, in the midst of a frame. Whoever is forgotten is freed all the same."""
 
 
 class Associator:
@@ -451,6 +456,9 @@ class Associator:
                 self._record.remember(item.global_id, Evidence.remembered(item, slots=self.config.prototypes))
         self._remember(ids)
         self._book.next_id = max(self._book.next_id, max(ids, default=0) + 1)
+        if len(known) >= _MANY_KNOWN:
+            gc.collect()
+            gc.freeze()
 
     def known(self) -> list[KnownIdentity]:
         """Everybody who is worth remembering now, by global id: confirmed identities of whom something was seen."""
