@@ -47,8 +47,8 @@ from streamreid.types import (
 __all__ = ["Associator"]
 
 _MANY_KNOWN = 10_000
-"""People from which what an earlier run knew is left out of collections of garbage: to search 100,000 for cycles takes
-a tenth of a second, in the midst of a frame. Whoever is forgotten is freed all the same."""
+"""People from which what an earlier run knew is left out of collections of garbage: to search many for cycles would
+take as long as several frames, in the midst of one. Whoever is forgotten is freed all the same."""
 
 
 class Associator:
