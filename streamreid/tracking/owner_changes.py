@@ -40,11 +40,7 @@ _MOMENT = 0.25
 """Seconds between two looks that count as two: those of one moment show the same pose."""
 
 _LEAST_SECONDS = 0.5
-"""How long a doubt lasts at least before a track ends by it, if the person who is there now is known."""
-
-_TURN = 3.0
-"""How long it lasts at least if nobody is known who looks like that: it may still be the person of before, who has
-turned round."""
+"""How long a doubt lasts at least before a track ends by it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -89,9 +85,9 @@ class _Doubt:
         parts = self.parts / np.maximum(norm, 1e-9)
         return PartFeatures(parts[None], np.minimum(self.mass / max(self.looks, 1e-9), 1.0)[None])
 
-    def decided(self, seconds: float) -> bool:
-        """Whether there were enough looks, the last one at least so many seconds after the first."""
-        return self.looks >= _LOOKS and self.last - self.since >= seconds
+    @property
+    def decided(self) -> bool:
+        return self.looks >= _LOOKS and self.last - self.since >= _LEAST_SECONDS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,18 +224,7 @@ class OwnerChanges:
             del self._doubts[who]
             book.sure[row] = time
             return False
-        return doubt.decided(_TURN) or (doubt.decided(_LEAST_SECONDS) and self._explained(book, who, doubt))
-
-    def _explained(self, book: TrackTable, who: int, doubt: _Doubt) -> bool:
-        """Whether the new person of the track ``who`` is that of another track, which has not been seen as itself since
-        the doubt began. The one that ``who`` was parted from does not count: it may have been the same person."""
-        free = (book.sure < doubt.since) & (book.ids != who) & (book.ids != self._predecessor.get(who, -1))
-        others = free.nonzero()[0]
-        if not len(others):
-            return False
-        alike, common = self._appearance.similarity(others, doubt.mean)
-        likely = (common[:, 0] > SEEN_IN_COMMON) & (self._calibration.log_odds(alike[:, 0]) >= self._least)
-        return bool(np.count_nonzero(likely))
+        return doubt.decided
 
     def _successors(self, ids: IntArray, numbers: Rows) -> Successors:
         doubts = [self._doubts.pop(i) for i in ids[numbers].tolist()]
