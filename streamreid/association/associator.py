@@ -8,7 +8,6 @@ window and the number of candidates, memory by ``memory`` and ``max_identities``
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -45,10 +44,6 @@ from streamreid.types import (
 )
 
 __all__ = ["Associator"]
-
-_MANY_KNOWN = 10_000
-"""People from which what an earlier run knew is left out of collections of garbage: to search many for cycles would
-take as long as several frames, in the midst of one. Whoever is forgotten is freed all the same."""
 
 
 class Associator:
@@ -456,9 +451,6 @@ class Associator:
                 self._record.remember(item.global_id, Evidence.remembered(item, slots=self.config.prototypes))
         self._remember(ids)
         self._book.next_id = max(self._book.next_id, max(ids, default=0) + 1)
-        if len(known) >= _MANY_KNOWN:
-            gc.collect()
-            gc.freeze()
 
     def known(self) -> list[KnownIdentity]:
         """Everybody who is worth remembering now, by global id: confirmed identities of whom something was seen."""

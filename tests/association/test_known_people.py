@@ -1,7 +1,5 @@
 """People of an earlier run, and a person's corrections."""
 
-import gc
-
 import numpy as np
 import pytest
 
@@ -145,18 +143,3 @@ def test_ids_can_be_drawn_from_a_common_source():
     a = Associator(calibration=CALIBRATION, new_id=iter([70, 20]).__next__)
     watch(a, {"left": {1: code(0), 2: code(1)}})
     assert sorted(i.global_id for i in a.identities) == [20, 70]
-
-
-def test_many_known_people_are_left_out_of_collections_of_garbage(monkeypatch):
-    monkeypatch.setattr("streamreid.association.associator._MANY_KNOWN", 3)
-    frozen = gc.get_freeze_count()
-    try:
-        Associator().admit([known(gid, code(gid)) for gid in (1, 2)])
-        assert gc.get_freeze_count() == frozen
-        associator = Associator()
-        associator.admit([known(gid, code(gid)) for gid in (1, 2, 3)])
-        assert gc.get_freeze_count() > frozen
-        associator.forget([2])
-        assert not associator.knows(2)
-    finally:
-        gc.unfreeze()
