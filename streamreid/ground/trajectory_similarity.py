@@ -17,6 +17,9 @@ _NEAR = 0.35  # metres: standard deviation of the distance of two views of one p
 _ROOM = 100.0  # square metres in which two different people may be
 _AT_ONE_PLACE = float(np.log(_ROOM / (2 * np.pi * _NEAR**2)))
 _CUT = 3.0  # metres: further apart says no more
+_REMEMBERED = 8
+"""Questions for which sums are kept of tracks that are not asked about: some are about a few other tracks."""
+
 _FASTEST = 4.0  # metres per second
 _GRID = 2.0**-32
 """Log-odds of one moment are multiples of this: sums of float64 are then exact, so what is added and taken away again
@@ -57,7 +60,7 @@ class TrajectorySimilarity:
     Where both were seen within half a second, their distance d speaks: log(room / (2 pi s^2)) - d^2 / (2 s^2), once per
     second of common time, at most six times. One number on the ground is one person. Otherwise only the speed it would
     take does. Per pair, the sum over common moments and their number are kept; a moment whose positions changed is
-    taken out and put in again for the tracks it concerns. Tracks that are not asked about are not compared.
+    taken out and put in again for the tracks it concerns. Tracks that nobody asks about are not compared.
 
     Args:
         moments: Positions kept per track; the oldest go first. Bounds memory and the comparison of two tracks.
@@ -82,6 +85,8 @@ class TrajectorySimilarity:
         self._odds: FloatArray = np.zeros((0, 0), np.float32)
         self._ends: Float64Array = np.zeros((0, 2, 4))  # moment, x, y, number of the first and the last position
         self._camera: IntArray = np.zeros(0, np.int64)
+        self._asked = 0
+        self._last_asked: dict[TrackKey, int] = {}  # by the number of the question
         self.compared = 0
 
     def __len__(self) -> int:
@@ -113,6 +118,8 @@ class TrajectorySimilarity:
     def forget(self, keys: Iterable[TrackKey]) -> None:
         """These tracks will not be asked about again."""
         gone = [key for key in keys if self._tracks.pop(key, None) is not None]
+        for key in gone:
+            self._last_asked.pop(key, None)
         self._release([key for key in gone if key in self._slots])
 
     def forget_numbers(self, cameras: Collection[str]) -> None:
@@ -127,7 +134,12 @@ class TrajectorySimilarity:
     def log_odds(self, a: Sequence[TrackKey], b: Sequence[TrackKey]) -> FloatArray:
         """``[N, M]`` float32; 0 for tracks of which no position is known, and for a track and itself."""
         wanted = {key for key in (*a, *b) if key in self._tracks}
-        self._release([key for key in self._slots if key not in wanted])
+        self._asked += 1
+        self._last_asked.update(dict.fromkeys(wanted, self._asked))
+        old = [key for key in self._slots if self._last_asked[key] < self._asked - _REMEMBERED]
+        self._release(old)
+        for key in old:
+            del self._last_asked[key]
         for key in sorted(wanted - self._slots.keys()):
             self._admit(key)
         self._update()

@@ -121,3 +121,20 @@ def test_a_question_without_news_compares_nothing() -> None:
     before = kept.compared
     np.testing.assert_array_equal(kept.log_odds(keys, keys), one)
     assert kept.compared == before
+
+
+def test_a_question_about_a_few_tracks_costs_the_next_one_nothing() -> None:
+    kept = TrajectorySimilarity(10)
+    keys = [(f"c{n % 3}", n) for n in range(12)]
+    for moment in range(4):
+        for n, key in enumerate(keys):
+            kept.put(key, moment, (float(n), 0.1 * moment, n // 3))
+    first = kept.log_odds(keys, keys)
+    compared = kept.compared
+    few = kept.log_odds(keys[:1], keys[1:3])
+    assert (few == first[:1, 1:3]).all()
+    assert (kept.log_odds(keys, keys) == first).all()
+    assert kept.compared == compared
+    for _ in range(20):
+        kept.log_odds(keys[:2], keys[:2])
+    assert set(kept._slots) == set(keys[:2])  # sums of others are not kept for ever
