@@ -277,7 +277,7 @@ def get_many(names: Iterable[str]) -> list[Path]:
     """Like `get`, for several names and groups."""
     from rich.console import Console
 
-    return fetch(list(names), console=Console(stderr=True))
+    return fetch(list(names), console=Console(stderr=True, emoji=False))
 
 
 def fetch(

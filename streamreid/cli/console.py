@@ -15,8 +15,8 @@ from streamreid.secrets import redact
 
 __all__ = ["errors", "output", "print_notes", "set_up_logging", "stop_on_signals"]
 
-output = Console()
-errors = Console(stderr=True)
+output = Console(emoji=False)
+errors = Console(stderr=True, emoji=False)
 
 
 class _Redact(logging.Filter):

@@ -97,7 +97,7 @@ def _print_scores(rows: dict[str, MotScores], first: str) -> None:
         cells = [str(value) if isinstance(value, int) else f"{value:.4f}" for value in values]
         table.add_row(Text(name), *cells, style="bold" if number == len(rows) and number > 1 else None)
     # Rich cuts a table down to 80 columns where the output is a file or a pipe; numbers must survive that.
-    wide = Console(width=_FULL_WIDTH + max(map(len, rows)))
+    wide = Console(emoji=False, width=_FULL_WIDTH + max(map(len, rows)))
     (output if output.is_terminal else wide).print(table)
 
 
@@ -211,7 +211,7 @@ def _print_over_time(found: OverTime) -> None:
         shares = (_share(row.right, row.count), _share(row.other_camera_right, row.other_camera))
         table.add_row(gap, str(row.count), shares[0], str(row.other_camera), shares[1])
     output.print()
-    (output if output.is_terminal else Console(width=_FULL_WIDTH)).print(table)
+    (output if output.is_terminal else Console(emoji=False, width=_FULL_WIDTH)).print(table)
 
 
 def _share(part: int, whole: int) -> str:

@@ -30,7 +30,7 @@ def print_help(
         options: How an option is written, and what it does.
         verbs: Heading, name and sentence of each verb, in the order of the list.
     """
-    console, panels = Console(), defaultdict[str, list[tuple[str, str]]](list)
+    console, panels = Console(emoji=False), defaultdict[str, list[tuple[str, str]]](list)
     for heading, name, sentence in verbs:
         panels[heading].append((name, sentence))
     widest = max((len(name) for listed in panels.values() for name, _ in listed), default=0)

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from streamreid.cli import gallery as gallery_commands
 from streamreid.cli import search as search_command
+from streamreid.cli.console import errors, output
 from streamreid.cli.run_summary import print_summary
 from streamreid.cli.tables import print_table
 from streamreid.config import AssociationConfig
@@ -130,3 +131,13 @@ def test_that_nobody_is_confirmed_in_a_short_recording_is_explained():
 
     assert "it takes 10 frames and 2 s in view" in told(0)
     assert "in view" not in told(1)
+
+
+def test_names_between_colons_are_no_pictures():
+    """A camera or a file may be named like one of the pictures that rich writes for words between colons."""
+    with output.capture() as said:
+        output.print("hall:door:2  rtsp://10.0.0.1/:car:")
+    assert said.get().strip() == "hall:door:2  rtsp://10.0.0.1/:car:"
+    with errors.capture() as said:
+        errors.print("camera 'yard:bus:' failed")
+    assert said.get().strip() == "camera 'yard:bus:' failed"
