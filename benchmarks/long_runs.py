@@ -2,7 +2,7 @@
 as track updates, then followed by the site in several variants.
 
     python benchmarks/long_runs.py --pictures FOLDER --out scenes [--only NAME ...] [--minutes 10] [--whole]
-    [--interval 0.5] [--json]
+    [--interval 0.5] [--naive] [--json]
 
 Names are as in ``unique_people.py`` (kind-level-people-cameras-seed); those of kind ``test`` show people of whom no
 setting was fitted. Who a track shows is told by its features, which are drawn from those of known people. IDF1 counts a
@@ -25,6 +25,7 @@ import numpy as np
 from _generated_people import bank
 from _results import add_json, save_asked
 from _unique_scenes import load_engine, make, scene, settings, updates
+from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import linear_sum_assignment
 
 from streamreid.features.eight_bits import in_eight_bits
@@ -132,6 +133,27 @@ def sure(rows: Rows, ids: Mapping[Key, tuple[int, float]]) -> tuple[int, float]:
     return len(right), float(np.mean(right)) if right else float("nan")
 
 
+def naive(folder: Path, rows: Rows, truth: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Average-linkage clustering of the tracks' mean whole-person features, at the threshold that is best on this very
+    scene."""
+    total: dict[Key, np.ndarray] = {}
+    for update in updates(folder):
+        for seen in update.observations:
+            whole = seen.features.parts[:, 0] * (seen.features.visibility[:, :1] * seen.quality[:, None])
+            for row in np.flatnonzero(whole.any(1)).tolist():
+                key = seen.camera, int(seen.tracks.ids[row])
+                total[key] = total.get(key, 0.0) + whole[row]
+    keys = sorted(total)
+    tree = linkage(np.stack([total[key] for key in keys]), "average", metric="cosine")
+    best: dict[str, float] = {"IDF1": -1.0}
+    for threshold in np.linspace(0.1, 0.9, 17).tolist():
+        ids = dict(zip(keys, fcluster(tree, threshold, "distance").tolist(), strict=True))
+        score = idf1(rows, truth, ids, (0.0, np.inf))
+        if score > best["IDF1"]:
+            best = {"IDF1": score, "ids": len(set(ids.values())), "threshold": threshold}
+    return best
+
+
 def follow(name: str, options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """All variants of one scene."""
     kind, level, people, cameras, seed = name.split("-")
@@ -170,6 +192,9 @@ def follow(name: str, options: argparse.Namespace) -> dict[str, dict[str, float]
             "cpu seconds": spent,
         }
         print(name, variant, " ".join(f"{k} {v:.3g}" for k, v in found[variant].items()), sep=" | ", flush=True)
+    if options.naive:
+        found["naive, best threshold here"] = naive(folder, rows, truth)
+        print(name, "naive", found["naive, best threshold here"], sep=" | ", flush=True)
     return found
 
 
@@ -183,6 +208,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--minutes", type=int, default=MINUTES)
     parser.add_argument("--whole", action="store_true", help="tracks never end by looks")
+    parser.add_argument("--naive", action="store_true", help="also link by whole-person features at the best threshold")
     parser.add_argument("--interval", type=float, default=0.5, help="seconds between decisions")
     add_json(parser, "long_runs")
     options = parser.parse_args()
