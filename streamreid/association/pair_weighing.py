@@ -246,15 +246,16 @@ class PairWeighing:
         """Pairs of tracks with older identities of which something is known, rising, and ``[P]`` the log-odds."""
         row = {key: number for number, key in enumerate(self.keys)}
         column = {gid: len(self.keys) + number for number, gid in enumerate(self.past)}
-        found = sorted(
-            (row[key] * len(self) + column[gid], said)
-            for key, known in held.items()
-            if key in row
-            for gid, said in known.items()
-            if gid in column
-        )
-        code, values = zip(*found, strict=True) if found else ((), ())
-        return np.array(code, np.int64), np.array(values, np.float32)
+        code: list[int] = []
+        values: list[float] = []
+        for key, known in held.items():
+            if (number := row.get(key)) is not None:
+                for gid, said in known.items():
+                    if (other := column.get(gid)) is not None:
+                        code.append(number * len(self) + other)
+                        values.append(said)
+        order = np.argsort(np.array(code, np.int64))
+        return np.array(code, np.int64)[order], np.array(values, np.float32)[order]
 
     def _believe(self, graph: PairGraph) -> None:
         """Put what was believed before, and what a person has said, into the graph."""
