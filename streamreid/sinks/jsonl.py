@@ -144,11 +144,9 @@ class JsonlSink(SinkContext):
     def write(self, result: FrameResult) -> None:
         """Append one line per person of a frame."""
         self._frames[result.frame.camera] += 1
-        count = len(result.tracks)
-        if count:
-            self._counts["people"] += count
-            if self._block.add(result):
-                self._write_block()
+        self._counts["people"] += len(result.tracks)
+        if self._block.add(result):
+            self._write_block()
 
     def _write_block(self) -> None:
         if len(self._block):

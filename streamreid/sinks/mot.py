@@ -138,7 +138,7 @@ class MotSink(SinkContext):
         camera = result.frame.camera
         if camera not in self._files:
             self._open(camera)
-        if len(result.tracks) and self._blocks[camera].add(result):
+        if self._blocks[camera].add(result):
             self._write_block(camera)
 
     def _write_block(self, camera: str) -> None:

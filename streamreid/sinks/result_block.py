@@ -78,8 +78,12 @@ class ResultBlock:
         return len(self._results)
 
     def add(self, result: FrameResult) -> bool:
-        """Take a frame with people; returns whether the block is to be written now."""
-        self._results.append(_without_picture(result) if self._seconds else result)
+        """Take a frame; returns whether the block is to be written now. One without people is not written, but those
+        of before need not wait until somebody comes again."""
+        if len(result.tracks):
+            self._results.append(_without_picture(result) if self._seconds else result)
+        if not self._results:
+            return False
         return len(self._results) >= _MOST_FRAMES or time.monotonic() - self._written >= self._seconds
 
     def take(self) -> list[FrameResult]:

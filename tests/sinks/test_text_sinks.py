@@ -513,3 +513,25 @@ def test_a_run_that_fails_loses_no_block(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
     assert [line["type"] for line in lines] == ["header", "person", "person", "person", "end"]
     assert len((tmp_path / "mot" / "a.txt").read_text().splitlines()) == 3
+
+
+def test_people_are_written_though_nobody_comes_after_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block ends with its time, also where the picture stays empty from then on."""
+    now = 0.0
+    monkeypatch.setattr("streamreid.sinks.result_block.time.monotonic", lambda: now)
+    sinks = [JsonlSink(tmp_path / "r.jsonl", block_seconds=0.25), MotSink(tmp_path / "mot", block_seconds=0.25)]
+
+    def write(index: int, ids: list[int]) -> tuple[int, int]:
+        for sink in sinks:
+            sink.write(result("a", index, ids, ids))
+        people = (tmp_path / "r.jsonl").read_text().count('"type":"person"')
+        return people, (tmp_path / "mot" / "a.txt").read_text().count("\n")
+
+    assert write(0, [1]) == (1, 1)  # the first one at once
+    now = 0.1
+    assert write(1, [1]) == (1, 1)
+    assert write(2, []) == (1, 1)
+    now = 0.3
+    assert write(3, []) == (2, 2)
+    for sink in sinks:
+        sink.close(FinalIdentities({("a", 1): (1, 1.0)}))
