@@ -31,6 +31,9 @@ README = (
     "`yolo track` with YOLO11n, without ReID, on OpenVINO in fp16 "
     "{{speed yolo_track_yolo11n_openvino_model.whole .1f}}, in int8 "
     "{{speed yolo_track_yolo11n_int8_openvino_model.whole .1f}} |",
+    "**{{speed.hd6 streamreid_run_detector.model_auto.whole .1f}}**; {{speed.hd6 streamreid_run.whole .1f}} | "
+    "fp16 {{speed.hd6 yolo_track_yolo11n_openvino_model.whole .1f}}, "
+    "int8 {{speed.hd6 yolo_track_yolo11n_int8_openvino_model.whole .1f}} |",
     "**{{speed.hd streamreid_run_detector.model_auto.whole .1f}}**; {{speed.hd streamreid_run.whole .1f}} | "
     "fp16 {{speed.hd yolo_track_yolo11n_openvino_model.whole .1f}}, "
     "int8 {{speed.hd yolo_track_yolo11n_int8_openvino_model.whole .1f}} |",
