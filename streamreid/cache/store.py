@@ -289,6 +289,8 @@ def remove_cache(folder: Path) -> None:
         try:
             for path in sorted(_cache_files(folder), key=lambda p: p.name != MANIFEST):
                 path.unlink()
+            for inside in sorted(p for p in folder.iterdir() if p.is_dir() and not any(p.iterdir())):
+                inside.rmdir()
         except OSError as error:
             raise OutputError(
                 f"cannot remove the cache '{folder}': {error.strerror or error}. Change its permissions, then repeat"

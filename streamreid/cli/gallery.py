@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from streamreid.cli._gallery import Json, Sources, Store, choose_store, note, read_query, settings, tidy
-from streamreid.cli.console import output, set_up_logging
+from streamreid.cli.console import errors, output, set_up_logging
 from streamreid.cli.gallery_corrections import corrections, different, merge, rename, split, staff, undo
 from streamreid.cli.progress_line import Work
 from streamreid.cli.search import At, Box, BoxLtwh, Engine, Image, Video, search
@@ -25,7 +25,7 @@ from streamreid.gallery.export import export_gallery
 from streamreid.gallery.match_posterior import identify
 from streamreid.gallery.search_report import clock_text, utc_text
 from streamreid.reid.feature_extractor import Picture
-from streamreid.runs.erasure import describe_folder, forget_everywhere, found_by_search
+from streamreid.runs.erasure import describe_folder, forget_everywhere, found_by_search, is_cache
 from streamreid.runs.gallery_search import Box as BoxCorners
 from streamreid.runs.gallery_search import open_search, operator, query_gallery
 from streamreid.sinks.result_erasure import ErasedResults
@@ -356,6 +356,14 @@ def forget(
         if not chosen:
             output.print(f"nobody is that person with a probability of {least:g} or more; nothing was erased")
             return
+        known = {record.global_id for record in store.identities([store.resolve(i) for i in chosen])}
+        strange = [i for i in chosen if store.resolve(i) not in known and i not in set(store.forgotten())]
+        if strange:
+            errors.print(
+                f"nobody in this gallery has or had the number {', '.join(map(str, strange))}; see `gallery list`",
+                soft_wrap=True,
+            )
+        caches = [folder for folder in also or [] if is_cache(folder)]
         names = ", ".join([*(f"#{i}" for i in chosen), *(describe_folder(store, folder) for folder in also or [])])
         if not yes and not typer.confirm(f"Erase {names} for good?"):
             raise typer.Exit(1)
@@ -364,7 +372,7 @@ def forget(
             erasure, results = forget_everywhere(store, chosen, also or [], actor=operator())
             work.step("searching for what remains")
             found = found_by_search(store, views, erasure.identities)
-    _report(erasure, found, as_json, results)
+    _report(erasure, found, as_json, results, caches)
     if found or not erasure.complete:
         raise GalleryError(
             "the erasure is not complete: "
@@ -403,7 +411,13 @@ def _by_picture(
     return [m.global_id for m in matches]
 
 
-def _report(erasure: Erasure, found: Sequence[int], as_json: bool, results: Mapping[str, ErasedResults]) -> None:
+def _report(
+    erasure: Erasure,
+    found: Sequence[int],
+    as_json: bool,
+    results: Mapping[str, ErasedResults],
+    caches: Sequence[Path],
+) -> None:
     data = {
         "identities": erasure.identities,
         "rows_removed": erasure.removed,
@@ -415,6 +429,7 @@ def _report(erasure: Erasure, found: Sequence[int], as_json: bool, results: Mapp
         "results_erased": {
             folder: {**r.counts, "films": [str(film) for film in r.films]} for folder, r in results.items()
         },
+        "caches_removed": [str(folder) for folder in caches],
         "complete": erasure.complete and not found,
     }
     if as_json:
@@ -431,6 +446,8 @@ def _report(erasure: Erasure, found: Sequence[int], as_json: bool, results: Mapp
         output.print(f"tables rewritten on the server; a search finds {len(found)} of them")
     for path in erasure.done:
         output.print(Text(f"erased in {path} as well"))
+    for cache in caches:
+        output.print(Text(f"removed the cache {cache}, which held features of everybody who was seen"))
     for folder, erased in results.items():
         what = ", ".join(f"{n} {kind}" for kind, n in erased.counts.items()) or "nothing of them"
         output.print(Text(f"erased in {folder}: {what}"))

@@ -26,6 +26,9 @@ app = typer.Typer(
 _WITH_PATHS = 120
 """Columns of text from which the table has room for paths; in fewer each would fill many lines."""
 
+_WITH_DATA = 72
+"""Columns of text from which it has room for the training data."""
+
 
 @app.command("list")
 def list_(
@@ -43,8 +46,10 @@ def list_(
         typer.echo(json.dumps([row(m) for m in found], indent=2))
         return
     whole = [Column(title, no_wrap=True) for title in ("name", "loaded as", "present", "licence", "MB")]
-    wide = output.width >= _WITH_PATHS
-    table = Table(*whole, Column("training data"), box=None, pad_edge=False)
+    wide, narrow = output.width >= _WITH_PATHS, output.width < _WITH_DATA
+    table = Table(*whole, box=None, pad_edge=False)
+    if not narrow:
+        table.add_column("training data")
     if wide:
         table.add_column("path", overflow="fold")
     for m in found:
@@ -53,7 +58,8 @@ def list_(
         if m.weights_licence != licence:
             licence = f"code {licence}, weights {m.weights_licence}"
         size, data = f"{m.size / 1e6:.1f}", m.training_data or "–"
-        table.add_row(m.name, m.used, present, licence, size, data, *([escape(m.path)] if wide else []))
+        more = [] if narrow else [data, escape(m.path)] if wide else [data]
+        table.add_row(m.name, m.used, present, licence, size, *more)
     output.print(table)
     if not wide:
         output.print("where they are: --json, or a wider window")

@@ -49,7 +49,7 @@ class DetectorConfig(Section):
             "(AGPL-3.0; see `streamreid weights list`), an .onnx file or OpenVINO .xml (what is recognised: "
             "docs/engines.md), a folder that Ultralytics exported for OpenVINO, the folder of a detector bundle "
             "(`streamreid build-engine --kind detector`), an Ultralytics .pt file, or 'mot:FOLDER' to read boxes from "
-            "FOLDER/<camera>.txt."
+            "FOLDER/<camera>.txt. Paths begin where the command runs."
         ),
         json_schema_extra=basic(),
     )

@@ -48,7 +48,7 @@ def _open(config: DetectorConfig) -> Detector:
         return _from_bundle(path, config) if graph is None else _named(OnnxDetector(graph, config), path)
     if _is_path(model):
         if not path.is_file():
-            raise DetectorError(f"detector {path}: no such file")
+            raise DetectorError(f"detector {path}: no such file{_from_here(path)}")
     else:
         path = auto_detector() if model == AUTO else weights.get(model)
         suffix = path.suffix.lower()
@@ -68,6 +68,12 @@ def _is_path(model: str) -> bool:
     return path.suffix.lower() in (".onnx", ".xml", ".pt") or path.exists() or "/" in model
 
 
+def _from_here(path: Path) -> str:
+    """Where a path that is not there was looked for; unlike those of cameras, paths of models begin where the command
+    runs."""
+    return "" if path.expanduser().is_absolute() else f" (looked for in {Path.cwd()}, where the command runs)"
+
+
 def missing_detector(config: DetectorConfig) -> str | None:
     """What is not on this machine of the detector that the configuration names, without opening it.
 
@@ -78,10 +84,10 @@ def missing_detector(config: DetectorConfig) -> str | None:
         WeightsError: It is a name that nothing has.
     """
     model = config.model
-    if model.startswith("mot:"):
-        return None if Path(model[4:]).expanduser().exists() else f"{model[4:]}: no such file or folder on this machine"
-    if _is_path(model):
-        return None if Path(model).expanduser().exists() else f"{model}: no such file on this machine"
+    boxes = model.startswith("mot:")
+    if boxes or _is_path(model):
+        path, what = Path(model.removeprefix("mot:")).expanduser(), "file or folder" if boxes else "file"
+        return None if path.exists() else f"{path}: no such {what} on this machine{_from_here(path)}"
     if model != AUTO:
         weights.entries(model)
     return None

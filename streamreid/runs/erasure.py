@@ -32,6 +32,7 @@ __all__ = [
     "erase_tracks",
     "forget_everywhere",
     "found_by_search",
+    "is_cache",
     "mark_results",
     "register_results",
 ]
@@ -73,7 +74,7 @@ def describe_folder(store: Gallery, folder: Path) -> str:
     Raises:
         DataError: It holds neither a cache nor results of a run with this gallery.
     """
-    parts = [f"the whole cache '{folder}'"] if _is_cache(folder) else []
+    parts = [f"the whole cache '{folder}'"] if is_cache(folder) else []
     if _results_in(store, folder):
         parts.append(
             f"everybody who was ever forgotten from the results in '{folder}', and films of cameras that saw them"
@@ -103,7 +104,7 @@ def forget_everywhere(
         OutputError: One of them cannot be changed.
         GalleryError: The gallery cannot be written.
     """
-    caches = [folder for folder in also if _is_cache(folder)]
+    caches = [folder for folder in also if is_cache(folder)]
     places = list(dict.fromkeys(place for folder in also for place in _results_in(store, folder)))
     erased: dict[str, ErasedResults] = {}
     with ExitStack() as locks:
@@ -190,7 +191,7 @@ def _erase(store: Gallery, place: Path, ids: Sequence[int], actor: str) -> Erase
 def _look_into_results(store: Gallery, erasure: Erasure, ids: Sequence[int]) -> None:
     """Keep those folders of results among the unreachable that do hold somebody, with what they hold."""
     for place in erasure.results:
-        if place not in erasure.unreachable or _is_cache(Path(place)):
+        if place not in erasure.unreachable or is_cache(Path(place)):
             continue
         reason = _remains(store, Path(place), ids)
         if reason:
@@ -234,7 +235,12 @@ def _shorten_summary(place: Path) -> None:
             path.chmod(mode)
 
 
-def _is_cache(folder: Path) -> bool:
+def is_cache(folder: Path) -> bool:
+    """Whether a folder is a cache.
+
+    Raises:
+        DataError: It is a damaged one.
+    """
     if not (folder / MANIFEST).exists():
         return False
     read_manifest(folder)
@@ -254,7 +260,7 @@ def _results_in(store: Gallery, folder: Path) -> list[Path]:
         if folder.is_dir()
         else []
     )
-    if inner or _is_cache(folder):
+    if inner or is_cache(folder):
         return inner
     raise DataError(
         f"'{folder}' holds neither a cache nor results of a run with gallery '{store.address}': global ids there may "

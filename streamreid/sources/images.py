@@ -127,7 +127,7 @@ class ImageFolderSource(SourceBase):
         if fps is None and listed is None and len(names) > 1:
             raise SourceError(
                 f"{self._where}: nothing says how many pictures per second these {len(names)} are. Write fps into its "
-                "entry of cameras (fps: 2), or on the command line --set cameras.fps=2"
+                "entry of cameras (fps: 2), or on the command line --set cameras.fps=2 (detector bench: --fps 2)"
             )
         rate = fps * step if fps else listed or 1.0
         self._note_numbers(numbers, step, rate)

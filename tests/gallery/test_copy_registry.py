@@ -162,6 +162,19 @@ def test_caches_are_named_by_forget_and_removed_by_it(scene, tmp_path, colours, 
     assert (
         call("gallery", "forget", 1, "--yes", "--gallery", store, "--also", tmp_path)[0] != 0
     )  # no cache: nothing is touched
-    assert call("gallery", "forget", 1, "--yes", "--gallery", store, "--also", cache)[0] == 0
-    assert not list(cache.rglob("*.parquet"))
+    code, out, errors = call("gallery", "forget", 1, "--yes", "--gallery", store, "--also", cache)
+    assert code == 0
+    assert "removed the cache" in out
+    assert "nobody in this gallery" not in errors  # who was forgotten was there once
+    assert not [p for p in cache.rglob("*") if p.name != ".cache.lock"]  # and no empty folder of a camera
     assert "remove cache" in actions(store)
+
+
+def test_a_number_that_nobody_has_is_named(scene, tmp_path, colours, call):
+    store = tmp_path / "people.db"
+    config = scene.config(scene.camera("hall", [0]), gallery={"store": str(store)})
+    with Pipeline(config, embedder=colours) as pipeline:
+        for _ in pipeline:
+            pass
+    _, _, errors = call("gallery", "forget", 999, "--yes", "--gallery", store)
+    assert "nobody in this gallery has or had the number 999" in errors

@@ -91,3 +91,12 @@ def test_a_narrow_table_leaves_paths_out_and_says_where_they_are() -> None:
     assert "AGPL-3.0" in done.stdout
     assert ".onnx" not in done.stdout
     assert "--json" in done.stdout
+
+
+def test_a_very_narrow_table_keeps_names_and_licences_whole() -> None:
+    done = CliRunner().invoke(app, ["weights", "list"], env={"COLUMNS": "60"})
+    assert done.exit_code == 0
+    table = done.stdout.partition("where they are")[0]
+    assert "…" not in table
+    assert "pab-osnet-clean" in table
+    assert "training data" not in table
