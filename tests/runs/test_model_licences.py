@@ -7,9 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from streamreid.cli import app
+from streamreid.cli import weights as weights_command
 from streamreid.config import DetectorConfig, EngineConfig
 from streamreid.detection.auto_detector import ALTERNATIVE, PREFERRED
 from streamreid.runs.model_licences import COMMERCIAL_LICENCES, detector_licence
@@ -78,23 +80,26 @@ def test_training_data_is_told_apart_from_the_licence(listed: list[dict[str, obj
     assert "CUHK" in str(trained_on_people["training_data"])
 
 
-def test_the_table_says_the_same() -> None:
-    done = CliRunner().invoke(app, ["weights", "list"], env={"COLUMNS": "200"})
+def test_the_table_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights_command, "output", Console(width=200))
+    done = CliRunner().invoke(app, ["weights", "list"])
     assert done.exit_code == 0
     for word in (PREFERRED, ALTERNATIVE, "AGPL-3.0", "Apache-2.0", "COCO", "research"):
         assert word in done.stdout
 
 
-def test_a_narrow_table_leaves_paths_out_and_says_where_they_are() -> None:
-    done = CliRunner().invoke(app, ["weights", "list"], env={"COLUMNS": "80"})
+def test_a_narrow_table_leaves_paths_out_and_says_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights_command, "output", Console(width=80))
+    done = CliRunner().invoke(app, ["weights", "list"])
     assert done.exit_code == 0
     assert "AGPL-3.0" in done.stdout
     assert ".onnx" not in done.stdout
     assert "--json" in done.stdout
 
 
-def test_a_very_narrow_table_keeps_names_and_licences_whole() -> None:
-    done = CliRunner().invoke(app, ["weights", "list"], env={"COLUMNS": "60"})
+def test_a_very_narrow_table_keeps_names_and_licences_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights_command, "output", Console(width=60))
+    done = CliRunner().invoke(app, ["weights", "list"])
     assert done.exit_code == 0
     table = done.stdout.partition("where they are")[0]
     assert "…" not in table
