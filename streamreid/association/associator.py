@@ -278,7 +278,7 @@ class Associator:
         tracks = {k: e for k, e in tracks.items() if e.observations >= self.config.min_observations}
         return self._grouping.doubts(tracks, self._book, DOUBT) if tracks and self.config.enabled else []
 
-    def look_again(self, key: TrackKey, parts: FloatArray, visibility: FloatArray, quality: float) -> None:
+    def add_features(self, key: TrackKey, parts: FloatArray, visibility: FloatArray, quality: float) -> None:
         """Take one more picture of a track in the window, from a frame that was observed; others are ignored. The next
         step decides with it.
 
@@ -293,7 +293,7 @@ class Associator:
             return
         if not self.config.visibility:
             visibility = np.full(len(visibility), float(visibility.any()), np.float32)
-        evidence.look(parts, visibility * np.float32(quality), quality)
+        evidence.add_features(parts, visibility * np.float32(quality), quality)
 
     def finish(self) -> list[IdentityEvent]:
         """Decide everything that is still open: every track that was ever reported has a global id afterwards. Ids of

@@ -78,9 +78,9 @@ class Evidence:
             quality: Of the picture, in [0, 1].
         """
         self.glimpse(time)
-        self.look(parts, weight, quality)
+        self.add_features(parts, weight, quality)
 
-    def look(self, parts: FloatArray, weight: FloatArray, quality: float = 1.0) -> None:
+    def add_features(self, parts: FloatArray, weight: FloatArray, quality: float = 1.0) -> None:
         """Add what one picture shows, as in ``observe``, without counting an observation."""
         if np.count_nonzero(weight):
             self.looks += 1

@@ -356,13 +356,7 @@ def forget(
         if not chosen:
             output.print(f"nobody is that person with a probability of {least:g} or more; nothing was erased")
             return
-        known = {record.global_id for record in store.identities([store.resolve(i) for i in chosen])}
-        strange = [i for i in chosen if store.resolve(i) not in known and i not in set(store.forgotten())]
-        if strange:
-            errors.print(
-                f"nobody in this gallery has or had the number {', '.join(map(str, strange))}; see `gallery list`",
-                soft_wrap=True,
-            )
+        _tell_unknown(store, chosen)
         caches = [folder for folder in also or [] if is_cache(folder)]
         names = ", ".join([*(f"#{i}" for i in chosen), *(describe_folder(store, folder) for folder in also or [])])
         if not yes and not typer.confirm(f"Erase {names} for good?"):
@@ -379,6 +373,17 @@ def forget(
             + "; ".join(
                 [*erasure.remains, *(f"{p}: {why}" for p, why in erasure.unreachable.items()), *map(str, found)]
             )
+        )
+
+
+def _tell_unknown(store: Gallery, ids: Sequence[int]) -> None:
+    """Say which numbers nobody has or had; results and caches may still hold them."""
+    now = {i: store.resolve(i) for i in ids}
+    known = {record.global_id for record in store.identities(list(now.values()))}.union(store.forgotten())
+    unknown = [str(i) for i, resolved in now.items() if not {i, resolved} & known]
+    if unknown:
+        errors.print(
+            f"nobody in this gallery has or had the number {', '.join(unknown)}; see `gallery list`", soft_wrap=True
         )
 
 

@@ -199,7 +199,7 @@ class SecondLookRounds:
             for picture, parts, visibility in self._pictures.describe(wanted):
                 self.count.crops += 1
                 if visibility.any():
-                    self._associator.look_again(picture.key, parts, visibility, picture.quality)
+                    self._associator.add_features(picture.key, parts, visibility, picture.quality)
                     looked.add(picture.key)
             self._tell_lost(self._pictures)
         except Exception as error:  # what was decided without stands

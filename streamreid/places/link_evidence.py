@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from streamreid.types import Float64Array, IntArray
 
-__all__ = ["compared_pairs", "evidence_of", "lookalike_fraction"]
+__all__ = ["compared_pairs", "evidence_of", "hard_negative_share"]
 
 _LOG_ODDS = {
     False: (
@@ -94,8 +94,8 @@ _SHOWS = (5.0, 7.0)
 scenes pairs of one person begin above."""
 
 
-def lookalike_fraction(log_odds: Float64Array, compared: int) -> float:
-    """The share of look-alikes among pairs of two people, beyond those of the generated scenes.
+def hard_negative_share(log_odds: Float64Array, compared: int) -> float:
+    """The share of hard negatives (look-alikes) among pairs of two people, beyond those of the generated scenes.
 
     Args:
         log_odds: ``[E]`` of pairs of tracks of one camera; low ones may be left out.
@@ -117,7 +117,7 @@ def evidence_of(
     Args:
         log_odds: ``[E]`` that both tracks are one person, without the prior of one in so many people.
         other_camera: ``[E]`` whether the tracks are of two cameras.
-        share: Of look-alikes, as ``lookalike_fraction`` gives it.
+        share: Of look-alikes, as ``hard_negative_share`` gives it.
         known: ``[E]`` whether a track was compared with somebody who was known before its run; default with tracks.
     """
     plain, ratio = np.zeros(len(log_odds)), np.zeros(len(log_odds))

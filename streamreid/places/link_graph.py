@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid.places.link_evidence import compared_pairs, evidence_of, lookalike_fraction
+from streamreid.places.link_evidence import compared_pairs, evidence_of, hard_negative_share
 from streamreid.places.partition_sampling import LinkGraph, PartitionSamples, sample_partitions
 from streamreid.places.records import TrackSpan
 from streamreid.places.stays import Identities, people_of
@@ -98,7 +98,7 @@ def link_graph(
     apart = np.concatenate(
         [_together({s.key: s for s in spans}, keys, place, start), np.array(said, np.int64).reshape(-1, 2)]
     )
-    share = lookalike_fraction(alike, compared_pairs(place, apart))
+    share = hard_negative_share(alike, compared_pairs(place, apart))
     evidence = evidence_of(odds, other, share, known=None if with_known is None else with_known[known])
     chance = {key: p for key, (_, p) in identities.items()}
     believed, sureness = _believed(start, np.array([chance[key] for key in keys]), np.concatenate([found, apart]))

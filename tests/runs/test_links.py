@@ -11,7 +11,7 @@ from streamreid.association import TrackLinks
 from streamreid.association.link_record import RecordedTrack
 from streamreid.errors import DataError, OutputError
 from streamreid.places import TrackSpan
-from streamreid.places.link_evidence import evidence_of, lookalike_fraction
+from streamreid.places.link_evidence import evidence_of, hard_negative_share
 from streamreid.places.link_graph import link_graph, who_may_be_who
 from streamreid.runs.link_file import LINKS, read_links, write_links
 from streamreid.sinks import FinalIdentities
@@ -94,8 +94,8 @@ def test_likely_pairs_are_one_person_more_often() -> None:
 def test_pairs_of_a_site_of_look_alikes_are_worth_less() -> None:
     """Many pairs between those of one person and those of two: people look alike here, and who is alike may be two."""
     usual, many = np.concatenate([np.full(40, 11.5), np.full(20, 3.0)]), np.full(150, 6.0)
-    few = lookalike_fraction(usual, 20_000)
-    alike = lookalike_fraction(np.concatenate([usual, many]), 20_000)
+    few = hard_negative_share(usual, 20_000)
+    alike = hard_negative_share(np.concatenate([usual, many]), 20_000)
     assert few < 1e-3 < alike
     odds, camera = np.array([7.0, 7.0, 11.5]), np.array([False, True, False])
     less, more = evidence_of(odds, camera, few), evidence_of(odds, camera, alike)
@@ -126,5 +126,5 @@ def test_intervals_are_wide_where_people_look_alike() -> None:
 
 
 def test_no_pair_is_no_look_alike() -> None:
-    assert lookalike_fraction(np.zeros(0), 0) == 0
+    assert hard_negative_share(np.zeros(0), 0) == 0
     assert evidence_of(np.zeros(0), np.zeros(0, bool), 3e-4).shape[1] == 0
