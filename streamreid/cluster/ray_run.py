@@ -22,6 +22,7 @@ from typing import Any
 from streamreid._folders import is_held
 from streamreid._startup import starting
 from streamreid._threads import Thread
+from streamreid.cameras.resolved import resolved
 from streamreid.cluster.lease_store import LeaseStore
 from streamreid.cluster.machines import Machine, Report, check_reports, fitting
 from streamreid.cluster.model_copies import missing_models
@@ -40,7 +41,7 @@ from streamreid.errors import ClusterError
 from streamreid.pipeline.run import Run
 from streamreid.runs.summary import Summary
 from streamreid.serving import LivePage, LiveParts
-from streamreid.sources import is_live, with_kinds
+from streamreid.sources import is_live
 
 __all__ = ["RayRun"]
 
@@ -107,7 +108,7 @@ class RayRun:
         describe: Callable[[Run], str] = repr,
         page: Callable[[LiveParts], LivePage] | None = None,
     ) -> None:
-        self.config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
+        self.config = resolved(config, serving=stay)
         self.address = ""
         plans = plan_workers([c.name for c in self.config.cameras], self.config.cluster, stay=stay)
         self._plans = plans

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from streamreid.cameras.capture_times import check_mixed
+from streamreid.cameras.resolved import resolved
 from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.cluster.inbox import Channel, Inbox
 from streamreid.cluster.remote_cameras import RemoteCameras
@@ -27,7 +28,7 @@ from streamreid.pipeline.privacy_mask import PrivacyMasks
 from streamreid.pipeline.run import Run
 from streamreid.pipeline.run_state import RunState
 from streamreid.pipeline.site import Site
-from streamreid.sources import is_live, with_kinds
+from streamreid.sources import is_live
 from streamreid.track_update import TrackUpdate
 
 __all__ = ["ClusterRun", "SiteService"]
@@ -91,7 +92,7 @@ class SiteService:
         stay: bool = False,
         fences: Mapping[str, int] | None = None,
     ) -> None:
-        config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
+        config = resolved(config, serving=stay)
         check_mixed(config.cameras, window=config.association.window, serving=stay)
         live = stay or any(is_live(camera) for camera in config.cameras)
         _check_outputs(config, live=live)
@@ -110,7 +111,7 @@ class SiteService:
             live=lambda: live,
         )
         site = Site(config, engine, live=live, begin=self._begin, statistics=self._statistics, faults=faults)
-        delay = config.tracker.delay
+        delay = config.tracker.lag
         source = live_updates if live else recorded_updates
         options: dict[str, Any] = {"stopped": self.cameras.stopped.is_set}
         if not live:

@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 from streamreid._threads import Thread
+from streamreid.cameras.resolved import resolved
 from streamreid.cluster.batch_sender import BatchSender, Send
 from streamreid.cluster.camera_sessions import LiveSession, Models, RecordingSession
 from streamreid.cluster.clock_correction import on_clock_of_site
@@ -28,7 +29,7 @@ from streamreid.errors import CameraNotFound
 from streamreid.pipeline.detectors import open_detectors
 from streamreid.reid import Embedder, open_embedder
 from streamreid.secrets import redact
-from streamreid.sources import is_live, with_kinds
+from streamreid.sources import is_live
 from streamreid.track_update import TrackUpdate
 
 __all__ = ["PerceptionWorker"]
@@ -77,7 +78,7 @@ class PerceptionWorker:
         embedder: Embedder | None = None,
         stay: bool = False,
     ) -> None:
-        config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
+        config = resolved(config, serving=stay)
         self.name = name
         self._configs = {c.name: c for c in config.cameras}
         self._live = stay or any(is_live(c) for c in config.cameras)

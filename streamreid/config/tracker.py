@@ -64,13 +64,14 @@ class TrackerConfig(Section):
         ge=0,
         description="The same by place alone, where no looks are known.",
     )
-    delay: float = Field(
-        default=0.0,
+    delay: float | None = Field(
+        default=None,
         ge=0,
         le=60,
         description=(
             "Hand out results so many seconds of capture time later, and better: short gaps are filled, people are "
-            "shown from their first moment, and a new track may turn out to be an old one. Pictures wait in memory."
+            "shown from their first moment, and a new track may turn out to be an old one. Pictures wait in memory. "
+            "Empty: 1 for recordings, 0 where a camera is live."
         ),
         json_schema_extra=basic(
             "s",
@@ -152,14 +153,19 @@ class TrackerConfig(Section):
     def _ordered(self) -> TrackerConfig:
         if self.low_score > self.high_score:
             raise ValueError(f"low_score ({self.low_score}) must not be above high_score ({self.high_score})")
-        if (self.rejoin_seconds or 0.0) > self.delay:
+        if self.rejoin_seconds and self.rejoin_seconds > self.lag:
+            delay = "empty" if self.delay is None else self.delay
             raise ValueError(
-                f"rejoin_seconds ({self.rejoin_seconds}) must not be above delay ({self.delay}): what was handed out "
-                "stays"
+                f"rejoin_seconds ({self.rejoin_seconds}) must not be above delay ({delay}): what was handed out stays"
             )
         return self
 
     @property
+    def lag(self) -> float:
+        """``delay`` in seconds; 0 where it is empty and nobody has found out whether cameras are live."""
+        return self.delay or 0.0
+
+    @property
     def rejoin(self) -> float:
         """``rejoin_seconds``, or the delay where it is empty."""
-        return self.delay if self.rejoin_seconds is None else self.rejoin_seconds
+        return self.lag if self.rejoin_seconds is None else self.rejoin_seconds

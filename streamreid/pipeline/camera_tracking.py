@@ -204,7 +204,7 @@ class CameraTracking:
             name for name, count in list(self._statistics.cameras.items()) if count.removed and name in self.trackers
         ]
         self._removed = {name: self._removed.get(name, now) for name in removed}
-        patience = max(_REMOVED_SECONDS, self._config.tracker.lost_seconds, 3 * self._config.tracker.delay)
+        patience = max(_REMOVED_SECONDS, self._config.tracker.lost_seconds, 3 * self._config.tracker.lag)
         return [self._remove(name) for name in [n for n, since in self._removed.items() if now - since >= patience]]
 
     def _remove(self, camera: str) -> TrackUpdate:

@@ -68,6 +68,16 @@ class FrameFaults:
             self.failed(frame, error)
             return None
 
+    def guard_held(self, camera: str, action: Callable[[], object]) -> None:
+        """Do something with what was held back of a camera, of which no frame comes any more; what fails is passed
+        over."""
+        try:
+            action()
+        except Exception as error:
+            log.debug("camera '%s', held back", camera, exc_info=error)
+            what = f"{type(error).__name__}: {redact(error)}"
+            log.warning("camera '%s': what was held back of some people is passed over (%s)", camera, what)
+
     def too_late(self, frame: Frame) -> bool:
         """Whether a frame's camera was given up because of an earlier frame."""
         return frame.camera in self._given_up and frame.index > self._last[frame.camera]

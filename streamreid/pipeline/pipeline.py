@@ -10,6 +10,7 @@ from streamreid.cache.store import CacheWriter
 from streamreid.camera_names import camera_name
 from streamreid.cameras.capture_times import check_mixed
 from streamreid.cameras.registry import Cameras
+from streamreid.cameras.resolved import resolved
 from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.config import Config, load_config
 from streamreid.config.association import check_cameras
@@ -24,7 +25,6 @@ from streamreid.pipeline.run import Run
 from streamreid.pipeline.run_state import RunState
 from streamreid.pipeline.site import Site
 from streamreid.reid import Embedder
-from streamreid.sources import with_kinds
 
 __all__ = ["Pipeline", "camera_name"]
 
@@ -77,7 +77,7 @@ class Pipeline(Run):
         stay: bool = False,
         models: OpeningModels | None = None,
     ) -> None:
-        config = _with_one_mask(config.model_copy(update={"cameras": with_kinds(config.cameras)}))
+        config = _with_one_mask(resolved(config, serving=stay))
         cache = None if cache is None else Path(cache)
         check_names(config.alerts, config.gallery.store)
         check_mixed(config.cameras, window=config.association.window, serving=stay)

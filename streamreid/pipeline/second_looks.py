@@ -79,7 +79,7 @@ class SecondLookRounds:
         self._pictures = pictures
         # Boxes of frames from which people may still be reported, because results are delayed.
         self._boxes: dict[tuple[str, float], FloatArray] = {}
-        self._waiting = max(config.tracker.delay, config.tracker.rejoin) + _LATE
+        self._waiting = max(config.tracker.lag, config.tracker.rejoin) + _LATE
         self._period = config.association.window / 2
         self._next: float | None = None
         self._said: set[str] = set()

@@ -146,7 +146,7 @@ class Site:
             config.alerts,
             calibrated=calibrated,
             parts=engine.parts,
-            forget_after=config.tracker.lost_seconds + config.tracker.delay,
+            forget_after=config.tracker.lost_seconds + config.tracker.lag,
             live=live,
         )
         self.hours = None if self.gallery is None else self._count_hours(self.gallery)
@@ -222,7 +222,7 @@ class Site:
                 self._second_looks.observe(update)
             # Who was held back until their id was final is shown next: they are not to wait for the next regular step
             # as well.
-            self._note(self.associator.step(force=bool(fresh) and self.config.tracker.delay > 0))
+            self._note(self.associator.step(force=bool(fresh) and self.config.tracker.lag > 0))
             if self.gallery is not None:
                 self.gallery.after(frame, update.observations, update.blur_boxes)
         return True
@@ -262,16 +262,21 @@ class Site:
                     self.statistics.of(seen.camera).tracks += 1
         return fresh
 
+    def _observe_held(self, observations: Iterable[TrackObservation]) -> None:
+        """The same where no frame comes any more: what fails of one camera stops nothing else."""
+        for seen in observations:
+            self._faults.guard_held(seen.camera, partial(self._observe, [seen]))
+
     def _remove(self, update: TrackUpdate) -> None:
         """Keep nothing but identities of cameras that were taken out for good."""
-        self._observe(update.observations)
+        self._observe_held(update.observations)
         for camera in update.removed:
             self._sizes.pop(camera, None)
             self.clocks.forget(camera)
 
     def _finish(self, update: TrackUpdate) -> None:
         with self.statistics.stage("associate"):
-            self._observe(update.observations)
+            self._observe_held(update.observations)
         if self._second_looks is not None:
             self._second_looks.observe(update)
             self._note(self._second_looks.finish())

@@ -8,6 +8,7 @@ identity is ever given to an id that vanishes.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
@@ -23,6 +24,11 @@ from streamreid.tracking.tracker import occlusion
 from streamreid.types import Detections, FloatArray, Frame, PartFeatures, Tracks
 
 __all__ = ["TrackingStage", "until"]
+
+log = logging.getLogger(__name__)
+
+_MOST_PICTURES = 2 << 30
+"""Bytes of pictures of recordings that wait."""
 
 
 def until(time: float, delay: float) -> float:
@@ -58,6 +64,8 @@ class TrackingStage:
     own: each is released by its own newest frame, and one that fell silent after twice the delay. Where a clock was set
     back, times of its camera are taken to go on here, so that its frames stay in order and wait no longer.
 
+    Pictures of recordings wait as long as all that wait take 2 GiB at most; the frames of others are released without.
+
     Args:
         trackers: By camera; all with the same settings.
         ordered: Whether frames of all cameras come in the order of capture time.
@@ -83,6 +91,8 @@ class TrackingStage:
         self._newest: dict[str, float] = {}
         self._shift: dict[str, float] = {}
         self._now = -np.inf
+        self._picture_bytes = 0
+        self._warned = False
         self._ready: list[TrackedFrame] = []
         for name, tracker in trackers.items():
             self.add(name, tracker)
@@ -100,6 +110,7 @@ class TrackingStage:
         Returns:
             What was still held back of people in it; nothing can change their ids any more.
         """
+        self._picture_bytes -= sum(held.frame.image.nbytes for held in self._held.get(camera, ()))
         for kept in (self._late, self._held, self._newest, self._shift):
             kept.pop(camera, None)
         return [item for items in self._young.pop(camera, {}).values() for item in items]
@@ -151,8 +162,24 @@ class TrackingStage:
             return [seen]
         moment = self._newest[frame.camera] = self._moment(frame)
         late.push(tracks, moment, motion)
-        self._held[frame.camera].append(_Held(frame, features, moment, self._clock()))
+        self._held[frame.camera].append(_Held(self._affordable(frame), features, moment, self._clock()))
         return self._final(late.tracker, seen)
+
+    def _affordable(self, frame: Frame) -> Frame:
+        """The frame as it waits: without its picture where too many wait."""
+        size = frame.image.nbytes
+        if not self._ordered or self._picture_bytes + size <= _MOST_PICTURES:
+            self._picture_bytes += size
+            return frame
+        if not self._warned:
+            self._warned = True
+            log.warning(
+                "%.0f GiB of pictures wait because results are delayed by %g s: results of some frames come without "
+                "their picture. With --delay 0 none waits",
+                _MOST_PICTURES / 2**30,
+                self._delay,
+            )
+        return Frame.without_image(frame.camera, frame.index, frame.time, size=frame.size, clock=frame.clock)
 
     def advance(self, frame: Frame) -> None:
         """A frame is about to be tracked: frames of recordings that have waited for longer than the delay are released,
@@ -206,6 +233,7 @@ class TrackingStage:
         for camera, moment in until.items():
             for _, tracks in self._late[camera].due(moment):
                 held = self._held[camera].popleft()
+                self._picture_bytes -= held.frame.image.nbytes
                 due.append((held.moment, TrackedFrame(held.frame, tracks, _visibility(held.features, tracks.rows))))
         return [item for _, item in sorted(due, key=lambda pair: (pair[0], pair[1].frame.camera))]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from streamreid.cache.manifest import MANIFEST, Manifest, check_fits, check_sources, read_manifest
 from streamreid.cache.store import read_frames
+from streamreid.cameras.resolved import resolved
 from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.config import Config
 from streamreid.errors import DataError
@@ -89,7 +90,7 @@ class Replay(Run):
     ) -> None:
         folder = Path(folder)
         manifest = read_manifest(folder)
-        config = config or replayed_config(folder)
+        config = resolved(config or replayed_config(folder))
         check_fits(folder, manifest, config)
         if config.output.video or config.output.mosaic:
             check_sources(manifest, config)

@@ -343,7 +343,7 @@ def open_run(path: str | Path) -> FinishedRun:
         [1, 2]
         >>> for seen in finished.identities[1].appearances:
         ...     print(seen.camera, f"{seen.start:.1f} to {seen.end:.1f} s")
-        entrance 0.2 to 3.9 s
+        entrance 0.0 to 3.9 s
 
     Args:
         path: What ``streamreid run`` wrote, also in segments, also while the run goes on or after it was killed.

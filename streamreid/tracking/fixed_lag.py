@@ -64,7 +64,7 @@ class FixedLagTracks:
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
-        self.delay = tracker.config.delay
+        self.delay = tracker.config.lag
         self._buffer: deque[_Moment] = deque()
 
     def __repr__(self) -> str:

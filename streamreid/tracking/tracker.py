@@ -92,7 +92,7 @@ class Tracker:
         self.config = config or TrackerConfig()
         self._calibration = calibration or Calibration()
         noise = MotionNoise() if self.config.truncation else MotionNoise(truncation=(np.inf, np.inf))
-        self._motion = MotionFilter(noise, history=self.config.delay > 0)
+        self._motion = MotionFilter(noise, history=self.config.lag > 0)
         # Two views are the same prototype while their similarity is nearer to certainty than to the toss of a coin.
         join = (1.0 + coin(self._calibration)) / 2
         self._appearance = PrototypeBank(prototypes=self.config.prototypes, join=join)

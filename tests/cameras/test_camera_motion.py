@@ -61,7 +61,7 @@ def tracks(config):
 def test_motion_that_is_taken_out_keeps_the_ids(shaken):
     steady, shaky = tracks(configure(shaken, "flow")), tracks(configure(shaken, "none"))
     assert {i for _, i in steady} == {1, 2}
-    assert len(steady) == 2 * 28
+    assert len(steady) == 2 * 30
     assert len(shaky) < len(steady) or len({i for _, i in shaky}) > 2
 
 

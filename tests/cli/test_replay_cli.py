@@ -42,9 +42,10 @@ def test_replay_gives_the_same_files(cache, call, tmp_path):
 
 def test_replay_with_settings(cache, call, tmp_path):
     file = tmp_path / "settings.yaml"
-    file.write_text("tracker:\n  confirm_frames: 11\n")
+    file.write_text("tracker:\n  confirm_frames: 11\n  delay: 0\n")
     assert call("replay", cache, "-o", tmp_path / "a", "--settings", file, "-q")[0] == 0
-    assert call("replay", cache, "-o", tmp_path / "b", "--set", "tracker.confirm_frames=11", "-q")[0] == 0
+    single = "--set", "tracker.confirm_frames=11", "--delay", "0"
+    assert call("replay", cache, "-o", tmp_path / "b", *single, "-q")[0] == 0
     one, two = ((tmp_path / n / "mot" / "left.txt").read_text() for n in "ab")
     assert one == two
     assert one.splitlines()[0].startswith("11,")

@@ -30,7 +30,7 @@ def call(monkeypatch, capsys):
 def store(scene, folder, *cameras, embedder=None, **sections):
     """A cache of generated cameras, and ground truth files beside the videos; people are reported late, so there is
     something to gain."""
-    tracker = {"confirm_frames": 8, **sections.pop("tracker", {})}
+    tracker = {"delay": 0, "confirm_frames": 8, **sections.pop("tracker", {})}
     videos = [scene.camera(name, people) for name, people in cameras]
     with Pipeline(scene.config(*videos, tracker=tracker, **sections), embedder=embedder, cache=folder) as pipeline:
         list(pipeline)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from streamreid import Pipeline
+from streamreid.cameras.resolved import resolved
 from streamreid.config import Config, TrackerConfig
 from streamreid.errors import ConfigError
 from streamreid.features.similarity import Calibration
@@ -51,7 +52,7 @@ def walk(hold, camera, times, x0=100.0, look=(1.0, 0.0), boxes=None):
 def test_the_same_frames_in_order_with_gaps_filled_and_beginnings_shown(scene, colours):
     videos = scene.camera("left", [0, 1, 2], hole=range(15, 20)), scene.camera("right", [2, 0, 3], rate=7)
     config = scene.config(*videos)
-    plain, _ = follow(config, colours)
+    plain, _ = follow(delayed(config, 0.0), colours)
     late, pipeline = follow(delayed(config, 1.0), colours)
     assert [(r.frame.camera, r.frame.index) for r in late] == [(r.frame.camera, r.frame.index) for r in plain]
     assert all(r.frame.has_image for r in late)
@@ -67,7 +68,7 @@ def test_the_same_frames_in_order_with_gaps_filled_and_beginnings_shown(scene, c
 
 def test_identities_are_those_known_when_a_frame_is_released(scene, colours):
     config = scene.config(scene.camera("left", [0, 1]))
-    plain, _ = follow(config, colours)
+    plain, _ = follow(delayed(config, 0.0), colours)
     late, pipeline = follow(delayed(config, 1.5), colours)
     assert (plain[2].global_ids == 0).all()
     assert all((r.global_ids > 0).all() and len(r.tracks) == 2 for r in late)
@@ -165,6 +166,53 @@ def test_nothing_is_lost_when_time_goes_back():
         count += sum(len(due) for _, due in walk(hold, camera, times))
     _, rest = hold.rest()
     assert count + len(rest) == 8
+
+
+@pytest.mark.parametrize(
+    ("cameras", "given", "serving", "delay"),
+    [
+        (["a.mp4", "b.mp4"], None, False, 1.0),
+        (["a.mp4", "b.mp4"], 0.0, False, 0.0),
+        (["a.mp4", "b.mp4"], 2.5, False, 2.5),
+        (["a.mp4"], None, True, 0.0),
+        (["a.mp4", "rtsp://camera/1"], None, False, 0.0),
+        (["rtsp://camera/1"], 2.5, False, 2.5),
+        ([], None, False, 0.0),
+    ],
+)
+def test_results_of_recordings_alone_come_later_where_nothing_else_is_said(cameras, given, serving, delay):
+    config = Config.from_sources(*(cameras or ["a.mp4"]), tracker={"delay": given})
+    if not cameras:
+        config = config.model_copy(update={"cameras": ()})
+    assert resolved(config, serving=serving).tracker.delay == delay
+    assert config.tracker.delay == given
+
+
+def test_a_cache_keeps_the_delay_that_its_run_had(scene, colours, tmp_path):
+    config = scene.config(scene.camera("left", [0, 1], hole=range(15, 20)))
+    with Pipeline(config, embedder=colours, cache=tmp_path / "cache") as pipeline:
+        stored = [r.tracks.boxes.tolist() for r in pipeline]
+    with Replay(tmp_path / "cache") as replay:
+        assert replay.config.tracker.delay == 1.0
+        assert [r.tracks.boxes.tolist() for r in replay] == stored
+    at_once, _ = follow(delayed(config, 0.0), colours)
+    assert sum(map(len, stored)) > sum(len(r.tracks) for r in at_once)
+
+
+def test_pictures_that_wait_are_bounded(monkeypatch, caplog):
+    picture = np.zeros((20, 30, 3), np.uint8)
+    monkeypatch.setattr("streamreid.pipeline.tracking_stage._MOST_PICTURES", 3 * picture.nbytes)
+    stage = TrackingStage({"a": Tracker(TrackerConfig(delay=1.0))}, ordered=True)
+    released = []
+    for number in range(20):  # five frames of a second wait
+        frame = Frame("a", number, number / 5, picture)
+        stage.update(frame, Detections.empty(), PartFeatures.unseen(0, 1, 2))
+        released += stage.due()
+    released += stage.rest()[1]
+    assert [item.frame.index for item in released] == list(range(20))
+    assert all(item.frame.size == (30, 20) for item in released)
+    assert 8 <= sum(item.frame.has_image for item in released) < 20
+    assert caplog.text.count("pictures wait") == 1
 
 
 def test_rejoining_for_longer_than_the_delay_is_refused():

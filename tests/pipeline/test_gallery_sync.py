@@ -162,7 +162,7 @@ def test_pictures_only_if_asked(scene, colours, tmp_path):
 
 def test_nothing_waits_for_whom_the_association_forgot(scene, colours, tmp_path):
     config = with_gallery(scene, tmp_path / "people.db", scene.camera("left", [0]), gallery={"crops": True})
-    with Pipeline(config, embedder=colours) as pipeline:
+    with Pipeline(config.with_settings({"tracker.delay": 0}), embedder=colours) as pipeline:
         results = iter(pipeline)
         memory, who = pipeline.memory, None
         while not who:

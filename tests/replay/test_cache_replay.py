@@ -265,7 +265,7 @@ def test_damaged_parts_are_named(stored, scene, colours, tmp_path, how):
 
 
 def test_a_run_that_was_left_early_leaves_a_cache_of_what_it_did(scene, colours, tmp_path):
-    config = scene.config(scene.camera("left", [0, 1]))
+    config = scene.config(scene.camera("left", [0, 1])).with_settings({"tracker.delay": 0})
     with Pipeline(config, embedder=colours, cache=tmp_path / "cache") as pipeline:
         for count, _ in enumerate(pipeline, 1):
             if count == 9:
@@ -373,7 +373,7 @@ def test_films_are_drawn_from_the_sources(stored, scene, tmp_path):
 
 def test_a_replay_runs_once_and_can_be_stopped(stored):
     _, cache, _ = stored
-    replay = Replay(cache)
+    replay = Replay(cache, replayed_config(cache).with_settings({"tracker.delay": 0}))
     for count, _ in enumerate(replay, 1):
         if count == 5:
             replay.stop()

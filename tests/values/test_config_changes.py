@@ -22,7 +22,7 @@ def test_settings_are_changed_by_dotted_key():
     assert (changed.tracker.delay, changed.tracker.lost_seconds) == (2.0, 9.0)
     assert (changed.output.rotate.every, changed.output.rotate.keep) == (86400.0, 7)
     assert [c.stride for c in changed.cameras] == [3, 3]
-    assert config.tracker.delay == 0.0
+    assert config.tracker.delay is None
     assert config.with_settings({}) == config
 
 
