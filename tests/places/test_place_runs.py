@@ -15,7 +15,7 @@ from streamreid.sinks.result_erasure import erase_people
 # A person walks from 26 to 104 pixels in 40 frames, with the feet at 120 of 240 (the second at 145).
 # No border lies where somebody stands in a frame: boxes are written with two digits.
 ZONE = {"name": "shop", "camera": "left", "polygon": [[50, 0], [81, 0], [81, 240], [50, 240]]}
-LINE = {"name": "door", "camera": "left", "from": [0.203, 1], "to": [0.203, 0]}
+LINE = {"name": "door", "camera": "left", "from": [0.203125, 1], "to": [0.203125, 0]}
 PLACES = {"zones": [ZONE], "lines": [LINE], "alerts": [{"when": "line door in"}]}
 
 
