@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ from streamreid.errors import ConfigError
 from streamreid.secrets import expand, redact
 from streamreid.textfiles import LARGEST_SETTINGS, read_text
 
-__all__ = ["Lines", "Location", "parse_yaml", "read_yaml", "validate"]
+__all__ = ["Lines", "Location", "find_mistakes", "in_words", "parse_yaml", "read_yaml", "validate"]
 
 Location = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
@@ -279,27 +280,50 @@ def validate(model: type[Model], data: Any, *, where: str, lines: dict[Location,
     Raises:
         ConfigError: One line per mistake.
     """
+    checked, mistakes, _ = find_mistakes(model, data, where=where, lines=lines)
+    if checked is None or mistakes:
+        raise ConfigError(in_words(mistakes, where))
+    return checked
+
+
+def find_mistakes(
+    model: type[Model], data: Any, *, where: str, lines: dict[Location, int] | None = None
+) -> tuple[Model | None, list[str], list[Location]]:
+    """The same without raising, for whoever looks for further mistakes.
+
+    Returns:
+        The checked model (None where it cannot be built), a sentence per mistake, and where pydantic found them.
+
+    Raises:
+        ConfigError: ``data`` has no keys.
+    """
     if not isinstance(data, dict):
         raise ConfigError(f"{where}: expected keys and values (for example 'cameras:'), got {type(data).__name__}")
     mistakes = list(lines.mistakes) if isinstance(lines, Lines) else []
     unknown = lines.unknown if isinstance(lines, Lines) else set()
-    checked: Model | None = None
     try:
         checked = model.model_validate(data)
+    except ValidationError as error:
+        items = error.errors()
+    else:
         for location, text in checked.contradictions() if isinstance(checked, Section) else ():
             mistake = {"type": "value_error", "loc": location, "msg": text, "input": ()}
             mistakes.append(sentence(model, mistake, where, lines))
-    except ValidationError as error:
-        items = error.errors()
-        # A list that lost its only item to a mistake inside it is also "too short": say only the cause.
-        inner = {tuple(i["loc"])[:n] for i in items for n in range(1, len(i["loc"]))}
-        for item in items:
-            location = tuple(item["loc"])
-            if location not in inner and not any(location[:n] in unknown for n in range(1, len(location) + 1)):
-                mistakes.append(sentence(model, item, where, lines))
-            if len(mistakes) > MOST_MESSAGES:
-                mistakes = [*mistakes[:MOST_MESSAGES], f"{where}: and more; mend these first"]
-                break
-    if checked is None or mistakes:
-        raise ConfigError(redact("\n".join(dict.fromkeys(mistakes))))
-    return checked
+        return checked, mistakes, []
+    # A list that lost its only item to a mistake inside it is also "too short": say only the cause.
+    inner = {tuple(i["loc"])[:n] for i in items for n in range(1, len(i["loc"]))}
+    for item in items:
+        location = tuple(item["loc"])
+        if location not in inner and not any(location[:n] in unknown for n in range(1, len(location) + 1)):
+            mistakes.append(sentence(model, item, where, lines))
+        if len(mistakes) > MOST_MESSAGES:
+            break
+    return None, mistakes, [tuple(item["loc"]) for item in items]
+
+
+def in_words(mistakes: Sequence[str], where: str) -> str:
+    """Mistakes of ``where`` as one message without secrets: one a line, each once, and not more than can be read."""
+    said = list(dict.fromkeys(mistakes))
+    if len(said) > MOST_MESSAGES:
+        said = [*said[:MOST_MESSAGES], f"{where}: and more; mend these first"]
+    return redact("\n".join(said))

@@ -11,7 +11,7 @@ from typing import Any
 
 from streamreid.errors import OutputError
 
-__all__ = ["OWNER_ONLY", "atomic_write", "write_json"]
+__all__ = ["OWNER_ONLY", "atomic_write", "searched_from", "write_json"]
 
 OWNER_ONLY = 0o600
 """Permissions of files that only their owner may read."""
@@ -90,3 +90,9 @@ def write_json(path: Path, data: Any, *, private: bool = False) -> None:
         raise OutputError(
             f"cannot write '{path}': {error.strerror or error}. Free space or choose another folder (--out)."
         ) from error
+
+
+def searched_from(path: Path) -> str:
+    """For messages: where a relative path of a model was looked for; unlike those of cameras, such paths begin where
+    the command runs."""
+    return "" if path.expanduser().is_absolute() else f" (looked for in {Path.cwd()}, where the command runs)"

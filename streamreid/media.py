@@ -5,7 +5,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["PICTURE_SUFFIXES", "VIDEO_SUFFIXES", "ffmpeg_name", "is_picture", "is_video", "webcam_number"]
+__all__ = [
+    "MOST_DEVICES",
+    "PICTURE_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "ffmpeg_name",
+    "is_picture",
+    "is_video",
+    "webcam_number",
+]
 
 VIDEO_SUFFIXES = frozenset(
     [

@@ -18,7 +18,8 @@ from streamreid.cli.console import errors, output, print_notes, set_up_logging
 from streamreid.cli.tables import print_table
 from streamreid.config.inputs import configure, split_sources
 from streamreid.media import is_picture, is_video
-from streamreid.runs.doctor import CameraCheck, Diagnosis, examine
+from streamreid.runs.camera_check import CameraCheck
+from streamreid.runs.doctor import Diagnosis, examine
 from streamreid.runs.throughput_forecast import Forecast
 
 __all__ = ["doctor"]

@@ -3,14 +3,17 @@ one imports what a run needs besides."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from streamreid.config import Config
+from streamreid.config import CameraConfig, Config
+from streamreid.errors import SourceError
 from streamreid.pipeline.models import OpeningModels
+from streamreid.secrets import redact
 from streamreid.sources import is_live, with_kinds
+from streamreid.sources.local_files import source_fault
 
-__all__ = ["appends", "is_endless", "launch"]
+__all__ = ["appends", "is_endless", "launch", "require_a_file"]
 
 
 def launch(
@@ -41,6 +44,8 @@ def launch(
         return config.model_copy(update={"cameras": with_kinds(config.cameras)})
 
     config = known()
+    if not is_endless(config) and config.cluster.address is None:
+        require_a_file(config.cameras)
     asked, own = out or config.output.dir, sources.stem if sources else name
     if config.cluster.address is not None:
         from streamreid.cli.cluster_run import execute_on_cluster
@@ -65,6 +70,23 @@ def launch(
 
     with ResultsFolder.claim(asked, own, overwrite=overwrite, append=appends(config)) as folder:
         return execute(config, folder, quiet=quiet, cache=cache, watched=sources, read=known, models=models)
+
+
+def require_a_file(cameras: Sequence[CameraConfig]) -> None:
+    """Say at once, before models are opened, that there is nothing to read. One camera that can be read is enough.
+
+    Raises:
+        SourceError: The file of every camera is missing or may not be read; the message says why.
+    """
+    faults = {}
+    for camera in cameras:
+        try:
+            faults[camera.name] = source_fault(camera)
+        except (OSError, ValueError):  # what is wrong with it is said when it is opened
+            return
+    if all(faults.values()):
+        lines = [f"  {camera.name}: {redact(camera.uri)}: {faults[camera.name]}" for camera in cameras]
+        raise SourceError("\n".join(["no camera could be opened:", *lines]))
 
 
 def appends(config: Config) -> bool:

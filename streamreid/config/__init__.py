@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
 from streamreid._sections import Section, level_of
-from streamreid._yaml import Location, read_yaml, validate
+from streamreid._yaml import Lines, Location, find_mistakes, in_words, read_yaml, validate
 from streamreid.camera_names import camera_name
-from streamreid.config.association import AssociationConfig, LinkConfig, TopologyConfig, check_cameras
+from streamreid.config.association import AssociationConfig, LinkConfig, TopologyConfig, missing_cameras
 from streamreid.config.calibration import CalibrationConfig, GroundConfig
 from streamreid.config.camera import CameraConfig
-from streamreid.config.certificates import with_certificates
+from streamreid.config.certificates import find_certificates
 from streamreid.config.changes import change_settings, with_present_names
 from streamreid.config.cluster import ClusterConfig, PlacementRule
 from streamreid.config.gallery import GalleryConfig
@@ -54,6 +55,7 @@ __all__ = [
     "OutputConfig",
     "PlacementRule",
     "Precision",
+    "Reading",
     "RotateConfig",
     "RuntimeChoice",
     "RuntimeName",
@@ -62,6 +64,7 @@ __all__ = [
     "TrackerConfig",
     "ZoneConfig",
     "load_config",
+    "read_config",
 ]
 
 
@@ -210,20 +213,85 @@ def load_config(path: str | Path) -> Config:
         ConfigError: The file is missing, is not YAML, names an unset environment variable, or has a wrong key or value
             (line and nearest right key given).
     """
+    reading = read_config(path)
+    if reading.mistakes or reading.config is None:
+        raise ConfigError(in_words(reading.mistakes, str(path)))
+    _warn_of_experiments(reading.config, str(path))
+    return reading.config
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A cameras file, as far as it can be understood.
+
+    Args:
+        config: Its paths are resolved. Sections with mistakes have their defaults, cameras with mistakes are left out
+            (where none is left, one stands in for them); None where not even that can be said.
+        mistakes: One sentence each, with line and key.
+        cameras: Which item of the file's list each of the cameras is; empty where one stands in for them.
+        wrong: Names of the sections that hold mistakes.
+        lines: Where each key stands.
+    """
+
+    config: Config | None
+    mistakes: tuple[str, ...]
+    cameras: tuple[int, ...]
+    wrong: frozenset[str]
+    lines: Lines
+
+
+def read_config(path: str | Path) -> Reading:
+    """Read a YAML file and note every mistake in it, also beside others.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML, or does not hold sections.
+    """
     path = Path(path)
     data, lines = read_yaml(path)
     if isinstance(data, dict) and isinstance(data.get("cameras"), dict):
         raise ConfigError(f"{path}:{lines.get(('cameras',), 1)}: 'cameras' is a list; begin each camera with '- name:'")
-    config = validate(Config, data, where=str(path), lines=lines)
-    if config.topology is not None:
-        check_cameras(
-            config.topology, [c.name for c in config.cameras], where=f"{path}:{lines.get(('topology',), 1)}: "
-        )
-    cameras = tuple(_resolved(c, path.parent) for c in config.cameras)
-    messages = with_certificates(config.messages, path, lines)
-    _warn_of_experiments(config, str(path))
-    association = adaptation_beside(config.association, path)
-    return config.model_copy(update={"cameras": cameras, "messages": messages, "association": association})
+    config, mistakes, locations = find_mistakes(Config, data, where=str(path), lines=lines)
+    locations += [location for location in lines.unknown if location]
+    wrong = frozenset(str(location[0]) for location in locations if location)
+    kept = tuple(range(len(config.cameras))) if config is not None else ()
+    if locations:
+        rest, kept = _what_is_right(data, locations)
+        config, left, _ = find_mistakes(Config, rest, where=str(path), lines=lines)
+        if config is not None and not wrong & _OF_PLACES:
+            mistakes += left
+    if config is None:
+        return Reading(None, tuple(mistakes), (), wrong, lines)
+    if config.topology is not None and not wrong & {"topology", "cameras"}:
+        missing = missing_cameras(config.topology, [c.name for c in config.cameras])
+        mistakes += [f"{path}:{lines.get(('topology',), 1)}: {text}" for text in missing]
+    messages, unusable = find_certificates(config.messages, path, lines)
+    changes = {
+        "cameras": tuple(_resolved(c, path.parent) for c in config.cameras),
+        "messages": messages,
+        "association": adaptation_beside(config.association, path),
+    }
+    return Reading(config.model_copy(update=changes), (*mistakes, *unusable), kept, wrong, lines)
+
+
+_OF_PLACES = frozenset({"cameras", "zones", "lines", "alerts", "ground", "messages"})
+"""Sections that are compared with one another: where one of them is wrong, nothing can be said of the others."""
+
+
+def _what_is_right(data: dict[str, Any], wrong: Sequence[Location]) -> tuple[dict[str, Any], tuple[int, ...]]:
+    """The sections without mistakes, and the cameras without mistakes, with their numbers in the list."""
+    sections = {location[0] for location in wrong if location}
+    rest = {name: section for name, section in data.items() if name not in sections}
+    if "cameras" in rest:
+        return rest, tuple(range(len(rest["cameras"])))
+    cameras = data.get("cameras")
+    items = {location[1] for location in wrong if location[:1] == ("cameras",) and len(location) > 1}
+    cameras = cameras if isinstance(cameras, list) and items else []
+    kept = tuple(i for i in range(len(cameras)) if i not in items)
+    rest["cameras"] = [cameras[i] for i in kept] if kept else [{"name": "any", "uri": "any"}]
+    return rest, kept
 
 
 def adaptation_beside(section: AssociationConfig, path: Path) -> AssociationConfig:

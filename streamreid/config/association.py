@@ -11,7 +11,15 @@ from streamreid._sections import Section, basic, experimental
 from streamreid.errors import ConfigError
 from streamreid.suggestions import nearest
 
-__all__ = ["AssociationConfig", "LinkConfig", "TopologyConfig", "TransitConfig", "Unification", "check_cameras"]
+__all__ = [
+    "AssociationConfig",
+    "LinkConfig",
+    "TopologyConfig",
+    "TransitConfig",
+    "Unification",
+    "check_cameras",
+    "missing_cameras",
+]
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Unification = Literal["parts", "graded", "off"]
@@ -237,7 +245,15 @@ def check_cameras(config: TopologyConfig, cameras: Collection[str], *, where: st
     Raises:
         ConfigError: A camera is named that there is not; with the nearest name there is.
     """
+    if missing := missing_cameras(config, cameras):
+        raise ConfigError("\n".join(f"{where}{text}" for text in missing))
+
+
+def missing_cameras(config: TopologyConfig, cameras: Collection[str]) -> list[str]:
+    """A sentence for each name in the graph that no camera has, with the nearest name there is."""
+    found = []
     for name in sorted(config.cameras - set(cameras)):
         near = nearest(name, cameras)
         hint = f"did you mean '{near}'?" if near is not None else f"the cameras are {', '.join(sorted(cameras))}"
-        raise ConfigError(f"{where}topology names the camera '{name}', which there is not; {hint}")
+        found.append(f"topology names the camera '{name}', which there is not; {hint}")
+    return found

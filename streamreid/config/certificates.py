@@ -8,7 +8,7 @@ from streamreid._yaml import Lines, Location
 from streamreid.config.messages import MessagesConfig, TlsConfig
 from streamreid.errors import ConfigError
 
-__all__ = ["with_certificates"]
+__all__ = ["find_certificates", "with_certificates"]
 
 
 def with_certificates(config: MessagesConfig, path: Path, lines: Lines) -> MessagesConfig:
@@ -22,6 +22,14 @@ def with_certificates(config: MessagesConfig, path: Path, lines: Lines) -> Messa
     Raises:
         ConfigError: A file is missing or holds no certificate or key; one line per mistake, with its place.
     """
+    found, mistakes = find_certificates(config, path, lines)
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return found
+
+
+def find_certificates(config: MessagesConfig, path: Path, lines: Lines) -> tuple[MessagesConfig, list[str]]:
+    """The same without raising: the section, and one line per mistake."""
     mistakes: list[str] = []
     update: dict[str, object] = {}
     for name in config.brokers:
@@ -36,9 +44,7 @@ def with_certificates(config: MessagesConfig, path: Path, lines: Lines) -> Messa
             f"{path}:{_line(lines, ('messages', name, 'tls', key))}: messages.{name}.tls.{key}: {text}"
             for key, text in wrong
         ]
-    if mistakes:
-        raise ConfigError("\n".join(mistakes))
-    return config.model_copy(update=update) if update else config
+    return config.model_copy(update=update) if update else config, mistakes
 
 
 def _beside(path: Path, file: str) -> Path:

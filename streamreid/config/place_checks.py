@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from streamreid.config.alert_rules import AlertRule
 from streamreid.config.camera import CameraConfig
@@ -10,7 +10,7 @@ from streamreid.config.places import AlertConfig, LineConfig, ZoneConfig
 from streamreid.errors import ConfigError
 from streamreid.suggestions import nearest
 
-__all__ = ["check_names", "contradictions"]
+__all__ = ["check_names", "contradictions", "nameless"]
 
 Mistake = tuple[tuple[str | int, ...], str]
 """Where in the configuration, and what."""
@@ -129,24 +129,33 @@ def _never(rule: AlertRule, zones: Sequence[ZoneConfig], lines: list[str], camer
     return ""
 
 
-def check_names(
-    alerts: Sequence[AlertConfig], gallery: str | None, *, where: Callable[[int], str] = lambda _: ""
-) -> None:
+def nameless(alerts: Sequence[AlertConfig], gallery: str | None) -> Iterator[tuple[int, str]]:
+    """Rules about named people where no gallery can give names: number of the alert, and the sentence.
+
+    Args:
+        alerts: Of the run.
+        gallery: Where people are remembered; None for nowhere.
+    """
+    for i, alert in enumerate(alerts):
+        rule = alert.rule
+        if gallery is None and rule.subject == "identity" and not rule.name.isdecimal():
+            yield (
+                i,
+                f"alerts[{i}].when: '{alert.when}' can never hold: names are given to people of a gallery, and this "
+                "run has none (gallery.store, --gallery)",
+            )
+
+
+def check_names(alerts: Sequence[AlertConfig], gallery: str | None) -> None:
     """Rules about named people need a gallery, where names are given. It may come from the command line, so this is
     asked when everything is known.
 
     Args:
         alerts: Of the run.
         gallery: Where people are remembered; None for nowhere.
-        where: Beginning of the message about an alert, by its number: the file and the line.
 
     Raises:
         ConfigError: A rule can never hold.
     """
-    for i, alert in enumerate(alerts):
-        rule = alert.rule
-        if gallery is None and rule.subject == "identity" and not rule.name.isdecimal():
-            raise ConfigError(
-                f"{where(i)}alerts[{i}].when: '{alert.when}' can never hold: names are given to people of a gallery, "
-                "and this run has none (gallery.store, --gallery)"
-            )
+    for _, text in nameless(alerts, gallery):
+        raise ConfigError(text)

@@ -8,7 +8,7 @@ from streamreid._lazy import lazily
 
 if TYPE_CHECKING:
     from streamreid.detection.base import Detector
-    from streamreid.detection.factory import detector_checksum, missing_detector, open_detector
+    from streamreid.detection.factory import detector_checksum, missing_boxes, missing_detector, open_detector
     from streamreid.detection.mot_file import BoxFileDetector, MotFileDetector
     from streamreid.detection.onnx_detector import OnnxDetector
     from streamreid.detection.ultralytics_detector import UltralyticsDetector
@@ -21,6 +21,7 @@ __all__ = [
     "OnnxDetector",
     "UltralyticsDetector",
     "detector_checksum",
+    "missing_boxes",
     "missing_detector",
     "open_detector",
 ]
@@ -30,6 +31,7 @@ __getattr__ = lazily(
     {
         "Detector": "base",
         "detector_checksum": "factory",
+        "missing_boxes": "factory",
         "missing_detector": "factory",
         "open_detector": "factory",
         "BoxFileDetector": "mot_file",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from streamreid import weights
@@ -15,10 +16,11 @@ from streamreid.detection.bundle import load_detector_bundle
 from streamreid.detection.mot_file import MotFileDetector
 from streamreid.detection.onnx_detector import OnnxDetector
 from streamreid.detection.ultralytics_detector import UltralyticsDetector
-from streamreid.errors import DetectorError, EngineError, WeightsError
+from streamreid.errors import DataError, DetectorError, EngineError, WeightsError
+from streamreid.files import searched_from
 from streamreid.runtimes import ImageInput, Runtime, graph_sha256
 
-__all__ = ["detector_checksum", "missing_detector", "open_detector"]
+__all__ = ["detector_checksum", "missing_boxes", "missing_detector", "open_detector"]
 
 
 def open_detector(config: DetectorConfig) -> Detector:
@@ -48,7 +50,7 @@ def _open(config: DetectorConfig) -> Detector:
         return _from_bundle(path, config) if graph is None else _named(OnnxDetector(graph, config), path)
     if _is_path(model):
         if not path.is_file():
-            raise DetectorError(f"detector {path}: no such file{_from_here(path)}")
+            raise DetectorError(f"detector {path}: no such file{searched_from(path)}")
     else:
         path = auto_detector() if model == AUTO else weights.get(model)
         suffix = path.suffix.lower()
@@ -68,12 +70,6 @@ def _is_path(model: str) -> bool:
     return path.suffix.lower() in (".onnx", ".xml", ".pt") or path.exists() or "/" in model
 
 
-def _from_here(path: Path) -> str:
-    """Where a path that is not there was looked for; unlike those of cameras, paths of models begin where the command
-    runs."""
-    return "" if path.expanduser().is_absolute() else f" (looked for in {Path.cwd()}, where the command runs)"
-
-
 def missing_detector(config: DetectorConfig) -> str | None:
     """What is not on this machine of the detector that the configuration names, without opening it.
 
@@ -87,10 +83,32 @@ def missing_detector(config: DetectorConfig) -> str | None:
     boxes = model.startswith("mot:")
     if boxes or _is_path(model):
         path, what = Path(model.removeprefix("mot:")).expanduser(), "file or folder" if boxes else "file"
-        return None if path.exists() else f"{path}: no such {what} on this machine{_from_here(path)}"
+        return None if path.exists() else f"{path}: no such {what} on this machine{searched_from(path)}"
     if model != AUTO:
         weights.entries(model)
     return None
+
+
+def missing_boxes(config: DetectorConfig, cameras: Sequence[str]) -> list[str]:
+    """For which cameras there are no boxes, where the configuration has them read from files; a sentence each.
+
+    Args:
+        config: Of a detector.
+        cameras: Names of all cameras.
+
+    Raises:
+        DetectorError: The folder or file itself is not on this machine.
+    """
+    if not config.model.startswith("mot:"):
+        return []
+    detector = MotFileDetector(Path(config.model[4:]).expanduser(), config)
+    found = []
+    for i, camera in enumerate(cameras):
+        try:
+            detector.file_of(camera, beside=cameras[:i])
+        except DataError as error:
+            found.append(str(error))
+    return found
 
 
 def exported_graph(folder: Path) -> Path | None:

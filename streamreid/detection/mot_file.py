@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from streamreid.camera_names import legal_name
 from streamreid.config import DetectorConfig
 from streamreid.detection.base import Detector
 from streamreid.errors import DataError, DetectorError
+from streamreid.files import searched_from
 from streamreid.mot_text import COLUMNS, NumberTable, first_frame, layout_of, read_numbers
 from streamreid.types import BoolArray, Detections, FloatArray, Frame
 
@@ -49,7 +50,7 @@ class MotFileDetector:
         self._classes = config.classes
         self._cameras: dict[str, dict[int, FloatArray]] = {}
         if not self._path.exists():
-            raise DetectorError(f"detector 'mot:{self._path}': no such file or folder")
+            raise DetectorError(f"detector 'mot:{self._path}': no such file or folder{searched_from(self._path)}")
         self.name = f"mot:{self._path.name}"
 
     @property
@@ -90,7 +91,7 @@ class MotFileDetector:
             DataError: See ``__call__``.
         """
         if camera not in self._cameras:
-            self._cameras[camera] = self._read(self._file(camera))
+            self._cameras[camera] = self._read(self.file_of(camera, beside=self._cameras))
 
     def _find(self, frame: Frame) -> Detections:
         self.prepare_camera(frame.camera)
@@ -100,10 +101,19 @@ class MotFileDetector:
         rows = rows[rows[:, 4] >= self._confidence]
         return Detections.from_arrays(rows[:, :4], rows[:, 4])
 
-    def _file(self, camera: str) -> Path:
+    def file_of(self, camera: str, *, beside: Iterable[str] = ()) -> Path:
+        """The file with a camera's boxes, which is not read.
+
+        Args:
+            camera: The camera's name.
+            beside: Other cameras, which have boxes here too.
+
+        Raises:
+            DataError: There is none, there are several, or it is that of another camera.
+        """
         if self._path.is_file():
-            if self._cameras:
-                first = next(iter(self._cameras))
+            first = next((name for name in beside if name != camera), None)
+            if first is not None:
                 raise DataError(
                     f"{self._path}: one file holds the boxes of one camera ('{first}'), but there is also '{camera}'; "
                     "pass a folder"

@@ -21,7 +21,7 @@ from streamreid.ground.homography import fit_homography, inverse, through
 from streamreid.ground.tsai_calibration import read_tsai
 from streamreid.types import Float64Array
 
-__all__ = ["load_calibration"]
+__all__ = ["file_and_key", "load_calibration"]
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def _readings(name: str, config: CalibrationConfig, where: str) -> Iterator[_Rea
     elif config.matrix is not None:
         parts = Parts({"numbers": np.array(config.matrix, np.float64)}, None, where)
     else:
-        path, key = _file_and_key(str(config.file))
+        path, key = file_and_key(str(config.file))
         if path.suffix.lower() == ".xml" and (text := _tsai_text(path, where)) is not None:
             yield _Reading(lambda unit: read_tsai(name, text, unit, where), "", 0.001)
             return
@@ -96,7 +96,7 @@ def _readings(name: str, config: CalibrationConfig, where: str) -> Iterator[_Rea
     yield from _from_parts(name, parts, where)
 
 
-def _file_and_key(text: str) -> tuple[Path, str]:
+def file_and_key(text: str) -> tuple[Path, str]:
     """The file, and which of the matrices in it: ``FILE.npz:NAME`` and ``FILE.txt:TITLE``."""
     for suffix in (".npz", ".txt"):
         stem, colon, key = text.partition(f"{suffix}:")

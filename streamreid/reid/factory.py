@@ -9,6 +9,7 @@ from pathlib import Path
 from streamreid._startup import starting
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
+from streamreid.files import searched_from
 from streamreid.reid.base import Embedder
 from streamreid.reid.bundle import MANIFEST, Bundle, load_bundle
 from streamreid.reid.embedder import BlindEmbedder
@@ -72,13 +73,15 @@ def missing_engine(config: EngineConfig) -> str | None:
     if model in ("auto", "none") or model in shipped_engines() or Path(model).expanduser().exists():
         return None
     if "/" in model:
-        return f"{model}: no such folder on this machine"
+        return f"{model}: no such folder on this machine{searched_from(Path(model))}"
     raise EngineError(_unknown(model))
 
 
 def _unknown(model: str) -> str:
+    if "/" in model:
+        return f"engine {model}: no such folder{searched_from(Path(model))}"
     names = ", ".join([*sorted(shipped_engines()), "auto", "none"])
-    return f"unknown engine '{model}'; known: {names}, or the folder of an engine bundle"
+    return f"unknown engine '{model}'; known: {names}, or the folder of an engine bundle{searched_from(Path(model))}"
 
 
 def engine_fingerprint(model: str, name: str | None = None) -> str | None:

@@ -3,8 +3,8 @@ this machine."""
 
 from __future__ import annotations
 
+import re
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,67 +15,30 @@ import numpy as np
 from streamreid.cameras.capture_times import mixing_problems
 from streamreid.cameras.embedding_scheduler import EmbeddingScheduler
 from streamreid.cameras.region_of_interest import inside
-from streamreid.config import CameraConfig, Config
+from streamreid.config import Config, MessagesConfig
 from streamreid.detection import Detector
-from streamreid.errors import StreamReIDError
+from streamreid.errors import ConfigError, StreamReIDError
 from streamreid.features.similarity import SiteCalibration
 from streamreid.messages.factory import make_brokers
 from streamreid.pipeline.detectors import open_detectors
-from streamreid.pipeline.ground_plane import load_calibrations
+from streamreid.pipeline.ground_plane import check_calibration, load_calibrations
 from streamreid.pipeline.plausibility import PlausibilityChecks
 from streamreid.pipeline.recordings_again import read_once
 from streamreid.reid import Embedder, open_embedder
+from streamreid.runs.camera_check import MEMORY, CameraCheck, CameraProbe
 from streamreid.runs.throughput_forecast import Forecast, forecast
 from streamreid.secrets import redact
-from streamreid.sources import FrameSource, LiveSource, PrefetchReader, is_live, open_source, with_kinds
-from streamreid.sources.kinds import ended_recording
+from streamreid.sources import is_live, with_kinds
 from streamreid.tracking import Tracker
 from streamreid.types import Frame
 
-__all__ = ["BrokerCheck", "CameraCheck", "Diagnosis", "ModelCheck", "examine", "examine_camera"]
-
-_KEPT = 40
-"""Frames of each camera on which inference is measured, at most."""
-
-_MEMORY = 400e6
-"""Bytes of frames of all cameras that are kept."""
+__all__ = ["BrokerCheck", "Diagnosis", "ModelCheck", "examine"]
 
 _WARM = 3
 """Frames per camera that warm caches up before times are taken."""
 
 _SETTLED = 1.0
 """Seconds after which most people have been looked at as often as newcomers are."""
-
-
-@dataclass(slots=True)
-class CameraCheck:
-    """One camera.
-
-    Args:
-        name: Its name.
-        uri: Its address without password.
-        live: Whether its frames are lost when nobody takes them.
-        error: Why it cannot be used, or None.
-        first_frame: Seconds until the first frame.
-        size: Width and height.
-        rate: Frames per second that come, after the stride; of files what their time stamps say.
-        clock: Where capture times come from.
-        delay: Median seconds from capture to arrival, of live cameras.
-        people: People per frame.
-        warnings: What was met.
-    """
-
-    name: str
-    uri: str
-    live: bool
-    error: str | None = None
-    first_frame: float | None = None
-    size: tuple[int, int] | None = None
-    rate: float = 0.0
-    clock: str | None = None
-    delay: float = 0.0
-    people: float = 0.0
-    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -117,25 +80,27 @@ class BrokerCheck:
 
 def check_brokers(config: Config) -> list[BrokerCheck]:
     """Connect to every broker of a configuration, and log in; no message is sent."""
-    site = config.messages.site or "doctor"
-    checks = []
+    return [_check_broker(config.messages, name) for name in config.messages.brokers]
+
+
+def _check_broker(config: MessagesConfig, name: str) -> BrokerCheck:
+    check = BrokerCheck(name)
+    others = {other: None for other in config.brokers if other != name}
     try:
-        brokers = make_brokers(config.messages, site, trial=True)
-    except StreamReIDError as error:  # a client library is missing
-        return [BrokerCheck(name, redact(error)) for name in config.messages.brokers]
-    for broker in brokers:
-        check = BrokerCheck(broker.name)
-        began = time.monotonic()
-        try:
-            broker.open()
-            broker.check()
-            check.milliseconds = 1000 * (time.monotonic() - began)
-        except Exception as error:  # also what no client library documents
-            check.error = redact(error)
-        finally:
-            broker.close()
-        checks.append(check)
-    return checks
+        (broker,) = make_brokers(config.model_copy(update=others), config.site or "doctor", trial=True)
+    except StreamReIDError as error:  # its client library is missing
+        check.error = redact(error)
+        return check
+    began = time.monotonic()
+    try:
+        broker.open()
+        broker.check()
+        check.milliseconds = 1000 * (time.monotonic() - began)
+    except Exception as error:  # also what no client library documents
+        check.error = redact(error)
+    finally:
+        broker.close()
+    return check
 
 
 @dataclass(slots=True)
@@ -163,106 +128,6 @@ class Diagnosis:
         return not any(failed)
 
 
-class _Probe:
-    """One camera that is read for the diagnosis, in a thread of its own."""
-
-    def __init__(self, config: CameraConfig) -> None:
-        self.check = CameraCheck(config.name, redact(config.uri), is_live(config))
-        self.frames: deque[Frame] = deque(maxlen=_KEPT)
-        self.share = _MEMORY
-        self.config = config
-        self.reader: PrefetchReader | None = None
-        self._source: FrameSource | None = None
-        self._ended = False
-
-    def open(self) -> None:
-        """Connect, once, and wait for the first frame."""
-        began = time.monotonic()
-        try:
-            # One attempt: what fails now is to be said now.
-            self._source = open_source(self.config.model_copy(update={"reconnect": 0, "paused": False}))
-            self.reader = PrefetchReader(self._source, capacity=4, latest=self.check.live)
-            frame = self.reader.get(timeout=2 * self.config.connect_timeout + self.config.timeout)
-            if frame is None:
-                self.check.error = redact(self.reader.error or "gives no frame").removeprefix(
-                    f"camera '{self.config.name}': "
-                )
-                return
-            self.check.first_frame = time.monotonic() - began
-            self.frames = deque([frame], maxlen=int(np.clip(self.share / frame.image.nbytes, 4, _KEPT)))
-        except TimeoutError:
-            self.check.error = "gives no frame in time. Check the camera"
-        except StreamReIDError as error:
-            self.check.error = redact(error).removeprefix(f"camera '{self.config.name}': ")
-
-    def watch(self, seconds: float) -> None:
-        """Look at what comes for a while."""
-        if self.check.error is not None or self.reader is None:
-            return
-        deadline = time.monotonic() + seconds
-        delays: list[float] = []
-        indices: list[int] = []
-        times: list[float] = []
-        try:
-            while (left := deadline - time.monotonic()) > 0 and (self.check.live or len(times) < _KEPT):
-                frame = self.reader.get(timeout=left)
-                if frame is None:
-                    self._ended = True
-                    break
-                self.frames.append(frame)
-                delays.append(time.time() - frame.time)
-                indices.append(frame.index)
-                times.append(frame.time)
-        except TimeoutError:
-            pass
-        self._conclude(delays, indices, times)
-
-    def _conclude(self, delays: list[float], indices: list[int], times: list[float]) -> None:
-        check, newest = self.check, self.frames[-1]
-        check.size, check.clock = newest.size, newest.clock
-        if len(times) > 1 and times[-1] > times[0]:
-            # By frame number: those that were not taken in time came nevertheless. Numbers of recordings may have gaps.
-            came = (indices[-1] - indices[0]) / self.config.stride if check.live else len(times) - 1
-            check.rate = came / (times[-1] - times[0])
-        check.delay = max(0.0, float(np.median(delays))) if delays and check.live else 0.0
-        if self.reader is not None and self.reader.error is not None:
-            check.error = redact(self.reader.error)
-        if self._source is not None:
-            check.warnings = [redact(w) for w in self._source.warnings]
-        said = ended_recording(self.config) if check.live and self._ended and check.error is None else ""
-        if said:
-            check.warnings.append(said)
-        elif check.live and not times:
-            check.error = check.error or "one frame came, then nothing. Check the camera"
-        if isinstance(self._source, LiveSource) and self._source.status.corrupt:
-            check.warnings.append(f"{self._source.status.corrupt} damaged packets; check the network")
-
-    def close(self) -> None:
-        """Close the connection; a read that waits returns."""
-        if self.reader is not None:
-            self.reader.stop()
-
-
-def examine_camera(config: CameraConfig, *, seconds: float = 3.0) -> tuple[CameraCheck, Frame | None]:
-    """Test one camera alone: whether it can be opened, how large and how frequent its pictures are, how late.
-
-    Args:
-        config: The camera.
-        seconds: How long to look at it once the first frame is there.
-
-    Returns:
-        What was found, and the newest frame; None where there is none.
-    """
-    (config,) = with_kinds([config])
-    probe = _Probe(config)
-    probe.open()
-    try:
-        probe.watch(seconds)
-        return probe.check, probe.frames[-1] if probe.frames else None
-    finally:
-        probe.close()
-
-
 def examine(
     config: Config, *, seconds: float = 5.0, say: Callable[[str], None] | None = None, serving: bool = False
 ) -> Diagnosis:
@@ -279,16 +144,17 @@ def examine(
     brokers = check_brokers(config) if config.messages.brokers else []
     tell("opening detector and engine")
     detector, embedder, models = _open(config)
-    probes = [_Probe(camera) for camera in config.cameras]
+    probes = [CameraProbe(camera) for camera in config.cameras]
     for probe in probes:
-        probe.share = _MEMORY / len(probes)
+        probe.share = MEMORY / len(probes)
     tell(f"looking at {len(probes)} cameras for {seconds:g} s")
     with ThreadPoolExecutor(max(1, len(probes))) as pool:
-        list(pool.map(_Probe.open, probes))
+        list(pool.map(CameraProbe.open, probes))
         list(pool.map(lambda p: p.watch(seconds), probes))
         for name, why in mixing_problems(config.cameras, window=config.association.window).items():
             check = next(p.check for p in probes if p.config.name == name)
             check.error = check.error or why
+        config = _without_wrong_calibrations(config, probes)
         if serving:
             _warn_of_dates(config, probes)
         if config.association.second_looks:
@@ -302,11 +168,24 @@ def examine(
         except StreamReIDError as error:
             models[0].error = redact(error)
         finally:
-            list(pool.map(_Probe.close, probes))
+            list(pool.map(CameraProbe.close, probes))
     return diagnosis
 
 
-def _warn_of_one_reading(config: Config, probes: list[_Probe]) -> None:
+def _without_wrong_calibrations(config: Config, probes: list[CameraProbe]) -> Config:
+    """The configuration with calibrations that can be used; of the others their cameras tell."""
+    usable = []
+    for camera, probe in zip(config.cameras, probes, strict=True):
+        try:
+            check_calibration(camera)
+            usable.append(camera)
+        except ConfigError as error:
+            usable.append(camera.model_copy(update={"calibration": None}))
+            probe.check.error = probe.check.error or redact(error).removeprefix(f"camera '{camera.name}': ")
+    return config.model_copy(update={"cameras": tuple(usable)})
+
+
+def _warn_of_one_reading(config: Config, probes: list[CameraProbe]) -> None:
     live = any(is_live(camera) for camera in config.cameras)
     for probe in probes:
         why = "some cameras are live" if live else read_once(probe.config)
@@ -314,7 +193,7 @@ def _warn_of_one_reading(config: Config, probes: list[_Probe]) -> None:
             probe.check.warnings.append(f"no second looks (association.second_looks): {why}")
 
 
-def _warn_of_dates(config: Config, probes: list[_Probe]) -> None:
+def _warn_of_dates(config: Config, probes: list[CameraProbe]) -> None:
     if not any(is_live(camera) for camera in config.cameras):
         undated = mixing_problems(config.cameras, window=config.association.window, serving=True)
         for probe in probes:
@@ -331,13 +210,18 @@ def _open(config: Config) -> tuple[Detector | None, Embedder | None, list[ModelC
         models[0].name = _described(detector)
         models[0].reading = _reading(detector)
     except StreamReIDError as error:
-        models[0].error = redact(error)
+        models[0].error = _without_name(redact(error), config.detector.model)
     try:
         embedder = open_embedder(config.engine)
         models[1].name = _described(embedder)
     except StreamReIDError as error:
-        models[1].error = redact(error)
+        models[1].error = _without_name(redact(error), config.engine.model)
     return detector, embedder, models
+
+
+def _without_name(error: str, model: str) -> str:
+    """A model's error where role and name are said before it."""
+    return re.sub(rf"^((detector|engine)( bundle)? '?{re.escape(model)}'?: )+", "", error)
 
 
 def _reading(detector: Detector) -> str | None:

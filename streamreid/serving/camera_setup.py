@@ -18,7 +18,7 @@ from streamreid.errors import ConfigError
 from streamreid.ground.ground_plan import GroundPlan, PlanScale
 from streamreid.pipeline import Pipeline
 from streamreid.runs.calibration_desk import CalibrationDesk, points_of
-from streamreid.runs.doctor import examine_camera
+from streamreid.runs.camera_check import examine_camera
 from streamreid.serving.openapi import body_of
 from streamreid.serving.request_bodies import request_object
 from streamreid.serving.setup_parts import SetupParts

@@ -9,6 +9,7 @@ from streamreid.config import CameraConfig
 from streamreid.errors import DataError, SourceError
 from streamreid.mot_text import first_frame, read_numbers
 from streamreid.sources.base import Selection, SourceBase
+from streamreid.sources.local_files import file_fault
 from streamreid.types import Frame
 
 __all__ = ["BoxesSource"]
@@ -36,10 +37,9 @@ class BoxesSource(SourceBase):
             raise SourceError(f"{self._where}: a text file has no pictures; give their size ([width, height]) and fps")
         self._size, self._rate = config.size, config.fps
         self._closed = False
-        if not Path(config.uri).is_file():
-            raise SourceError(
-                f"{self._where}: no such file. Check the path (in a YAML file it starts at the folder of that file)"
-            )
+        fault = file_fault(Path(config.uri))
+        if fault:
+            raise SourceError(f"{self._where}: {fault}")
         try:
             table = read_numbers(Path(config.uri))
         except DataError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -20,6 +19,7 @@ from streamreid.sources.base import Selection, SourceBase
 from streamreid.sources.deinterlace import Deinterlacer
 from streamreid.sources.display import ImageConverter, PixelAspect
 from streamreid.sources.extent import Extent, extent_of, index_is_wrong
+from streamreid.sources.local_files import file_fault
 from streamreid.sources.pipes import is_pipe, waiting_pipe
 from streamreid.sources.stamps import PacketStamps, restarts
 from streamreid.sources.timeline import Timeline
@@ -248,13 +248,8 @@ def _options(config: CameraConfig) -> dict[str, str]:
 
 
 def _check_file(path: Path, where: str) -> None:
-    if not path.exists():
-        raise SourceError(
-            f"{where}: no such file. Check the path (in a YAML file it starts at the folder of that file)"
-        )
-    if path.is_dir():
-        raise SourceError(f"{where}: is a folder, not a video file")
-    if path.is_file() and path.stat().st_size == 0:
-        raise SourceError(f"{where}: the file is empty (0 bytes). Copy or record it again")
-    if not os.access(path, os.R_OK):
-        raise SourceError(f"{where}: may not be read. Check its permissions")
+    fault = file_fault(path)
+    if not fault and path.is_dir():
+        fault = "is a folder, not a video file"
+    if fault:
+        raise SourceError(f"{where}: {fault}")

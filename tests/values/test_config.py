@@ -176,8 +176,8 @@ def test_check_names_models_that_are_not_here(call, tmp_path):
     file.write_text(one + "detector: {model: no/such.onnx}\nengine: {model: no/engine}\n")
     code, out, _ = call("config", "check", file)
     assert code == 0  # the file may be meant for another machine
-    assert "detector: no/such.onnx: no such file on this machine" in out
-    assert "engine: no/engine: no such folder on this machine" in out
+    assert "detector.model: no/such.onnx: no such file on this machine" in out
+    assert "engine.model: no/engine: no such folder on this machine" in out
     for section, name, near in (("detector", "yolo11m", "yolo11n"), ("engine", "pab-osnet-smal", "pab-osnet-small")):
         file.write_text(one + f"{section}: {{model: {name}}}\n")
         code, _, error = call("config", "check", file)
