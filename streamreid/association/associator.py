@@ -15,12 +15,13 @@ from dataclasses import replace
 import numpy as np
 
 from streamreid.association.camera_normalisation import CameraMeans
+from streamreid.association.decision_rounds import DecisionRounds
 from streamreid.association.identity_corrections import IdentityCorrections
-from streamreid.association.identity_registry import IdentityRegistry, IdentityState
+from streamreid.association.identity_registry import IdentityRegistry
+from streamreid.association.known_people import known_people, state_of
 from streamreid.association.learnt_cameras import LearntCameras
 from streamreid.association.link_record import LinkRecord, TrackLinks
-from streamreid.association.offline_clustering import decide_all
-from streamreid.association.online_clustering import Decision, OnlineClustering
+from streamreid.association.online_clustering import OnlineClustering
 from streamreid.association.second_looks import DOUBT, DoubtfulPair
 from streamreid.association.site_adaptation import SiteAdaptation
 from streamreid.association.spatial_evidence import SpatialEvidence
@@ -107,29 +108,23 @@ class Associator:
         self._record = LinkRecord(self._grouping) if keep_links else None
         self._shape: tuple[int, int] | None = None
         self._times = ClockJumpFilter()
-        self._waiting: list[IdentityEvent] = []
-        self._keep_all = keep_all
-        self._archive: dict[TrackKey, Evidence] = {}
-        self._admitted: dict[int, Evidence] = {}
-        self._last_step: float | None = None
-        self._unlinked: set[int] = set()
+        self._last_step = -np.inf
+        self._rounds = DecisionRounds(
+            self.config, self._book, self._grouping, self._tracks, record=self._record, place=place, keep_all=keep_all
+        )
         self.corrections = IdentityCorrections(
             self._book,
             self._grouping.index,
             self._tracks,
-            retired=self._retired_evidence,
+            retired=self._rounds.retired_evidence,
             slots=self.config.prototypes,
-            now=lambda: self._now,
+            now=lambda: self._times.now,
         )
 
     def __repr__(self) -> str:
         return f"Associator(tracks={len(self._tracks)}, identities={len(self._book.people)})"
 
     # ---------------------------------------------------------------- evidence in, decisions out
-
-    @property
-    def _now(self) -> float:
-        return self._times.now
 
     def observe(
         self,
@@ -204,72 +199,12 @@ class Associator:
         Returns:
             What changed, in a fixed order.
         """
-        return self._summed_up(self._step(force=force))
-
-    def _step(self, *, force: bool) -> list[IdentityEvent]:
-        due = self._last_step is None or self._now - self._last_step >= self.config.interval
-        if not (due or force) or not np.isfinite(self._now):
+        now = self._times.now
+        due = now - self._last_step >= self.config.interval
+        if not (due or force) or not np.isfinite(now):
             return []
-        self._last_step = self._now
-        events, self._waiting = self.corrections.drain() + self._waiting, []
-        events += self._group()
-        events += self._confirm()
-        self._retire()
-        expired = self._book.expire(self._now, self.config.memory, self.config.max_identities, self._tracks)
-        self._grouping.index.drop(e.global_id for e in expired)
-        self._unlinked.difference_update(e.global_id for e in expired)
-        if self._record is not None:
-            self._record.expire(self._now - self.config.memory)
-            self._record.forget(k for e in expired for k in e.members)
-        return events + expired
-
-    def _group(self) -> list[IdentityEvent]:
-        keys = sorted(k for k, e in self._tracks.items() if e.observations >= self.config.min_observations)
-        if not keys:
-            return []
-        if not self.config.enabled:
-            return [self._begin(k) for k in keys if k not in self._book.links]
-        tracks = {k: self._tracks[k] for k in keys}
-        return self._apply(self._grouping.decide(tracks, self._book), tracks)
-
-    def _apply(self, decided: Decision, tracks: Mapping[TrackKey, Evidence]) -> list[IdentityEvent]:
-        events = []
-        for key, gid, probability in decided.links:
-            gid = gid or decided.fresh(key, lambda: self._book.begin(self._now))
-            if tracks[key].observations >= self.config.min_observations:
-                self._unlinked.discard(gid)
-            event = self._book.move(key, gid, probability, tracks[key], self._now)
-            if event is not None:
-                events.append(decided.explained(event))
-        return events + self._book.merged_away(events, self._now)
-
-    def _confirm(self, *, everybody: bool = False) -> list[IdentityEvent]:
-        """Confirm who was seen well enough, of those in the window or of all."""
-        events = []
-        ids = (
-            self._book.people
-            if everybody
-            else {self._book.links[k].global_id for k in self._tracks if k in self._book.links}
-        )
-        for gid in sorted(ids):
-            person = self._book.people[gid]
-            if person.confirmed:
-                continue
-            seen = [self._tracks[k] for k in person.members if k in self._tracks] + (
-                [person.past] if person.past else []
-            )
-            if not seen:
-                continue
-            count = sum(e.observations for e in seen)
-            seconds = max(e.end for e in seen) - min(e.start for e in seen)
-            if count >= self.config.confirm_observations and seconds >= self.config.confirm_seconds:
-                person.confirmed = True
-                probability = min(
-                    (self._book.links[k].probability for k in person.members if k in self._book.links), default=1.0
-                )
-                reasons = {"observations": float(count), "seconds": float(seconds)}
-                events.append(IdentityEvent("confirm", self._now, gid, probability=probability, reasons=reasons))
-        return events
+        self._last_step = now
+        return self._summed_up(self.corrections.drain() + self._rounds.run(now))
 
     def doubts(self) -> list[DoubtfulPair]:
         """Pairs of tracks in the window, and of tracks with older identities, of which it is not sure whether they are
@@ -299,38 +234,18 @@ class Associator:
         """Decide everything that is still open: every track that was ever reported has a global id afterwards. Ids of
         tracks that were seen less than ``min_observations`` times and are linked to nobody are ``unlinked``: they
         number a track, not a person."""
-        events = self._step(force=True)
-        for key in sorted(k for k in self._tracks if k not in self._book.links):
-            events.append(self._begin_unlinked(key))
-        if self._keep_all and self.config.enabled:
-            events += self._reconsider() + self._confirm(everybody=True)
-        return self._summed_up(events)
+        now = self._times.now
+        events = self.corrections.drain() + self._rounds.run(now) if np.isfinite(now) else []
+        return self._summed_up(events + self._rounds.finish(now))
 
     def _summed_up(self, events: list[IdentityEvent]) -> list[IdentityEvent]:
         """Events with what is known of their identities now."""
         summaries = {
-            gid: self._book.people[gid].summary(unlinked=gid in self._unlinked)
+            gid: self._book.people[gid].summary(unlinked=gid in self._rounds.unlinked)
             for gid in {e.global_id for e in events}
             if gid in self._book.people
         }
         return [replace(e, summary=summaries.get(e.global_id)) for e in events]
-
-    def _reconsider(self) -> list[IdentityEvent]:
-        """Link all tracks of the recording anew, with everything that is known of them at its end."""
-        tracks = {**self._archive, **self._tracks}
-        tracks = {k: e for k, e in tracks.items() if k in self._book.links}
-        if not tracks:
-            return []
-        for gid, person in self._book.people.items():
-            person.past = self._admitted.get(gid)
-        admitted = {g: e for g, e in self._admitted.items() if g in self._book.people}
-        events = self._apply(decide_all(self._grouping, tracks, self._book, admitted), tracks)
-        for key in sorted(k for k in tracks if k not in self._tracks):
-            self._book.retire(key, tracks[key], self.config.prototypes)
-        least = self.config.min_observations
-        seen = {self._book.links[k].global_id for k, e in tracks.items() if e.observations >= least} | admitted.keys()
-        self._unlinked = {self._book.links[k].global_id for k in tracks} - seen
-        return events
 
     # ---------------------------------------------------------------- what is believed
 
@@ -368,7 +283,7 @@ class Associator:
     def unlinked(self) -> frozenset[int]:
         """Global ids that only number a track: it was seen less than ``min_observations`` times, and nothing else
         belongs to it."""
-        return frozenset(self._unlinked)
+        return frozenset(self._rounds.unlinked)
 
     @property
     def confirmed(self) -> frozenset[int]:
@@ -431,55 +346,27 @@ class Associator:
         for item in known:
             self._check_shape(item.prototypes)
         self._grouping.index.reserve([item.prototypes for item in known])
+        slots = self.config.prototypes
         for item in known:
-            person = IdentityState(
-                item.global_id,
-                item.last_seen,
-                item.first_seen,
-                cameras=set(item.cameras),
-                confirmed=True,
-                name=item.name,
-                staff=item.staff,
-            )
-            person.past = Evidence.remembered(item, slots=self.config.prototypes)
-            person.past.prototypes.pack()
+            person = state_of(item, slots)
+            assert person.past is not None
             self._grouping.index.keep(item.global_id, person.past)
             self._book.add(person)
             if self.config.offline:
-                self._admitted[item.global_id] = Evidence.remembered(item, slots=self.config.prototypes)
+                self._rounds.admitted[item.global_id] = Evidence.remembered(item, slots=slots)
             if self._record is not None:
-                self._record.remember(item.global_id, Evidence.remembered(item, slots=self.config.prototypes))
-        self._remember(ids)
+                self._record.remember(item.global_id, Evidence.remembered(item, slots=slots))
+        self._rounds.remember(ids)
         self._book.next_id = max(self._book.next_id, max(ids, default=0) + 1)
 
     def known(self) -> list[KnownIdentity]:
         """Everybody who is worth remembering now, by global id: confirmed identities of whom something was seen."""
-        result = []
-        for gid, person in sorted(self._book.people.items()):
-            seen = [e for k in sorted(person.members) if (e := self._tracks.get(k)) is not None and e.seen > 0]
-            seen += [person.past] if person.past is not None and person.past.seen > 0 else []
-            if not seen or not person.confirmed:
-                continue
-            total = seen[0] if len(seen) == 1 else Evidence([], PrototypeSums(self.config.prototypes))
-            for item in seen if len(seen) > 1 else ():
-                total.absorb(item)
-            result.append(total.remember(gid, person.cameras, person.first_seen, person.last_seen))
-        return result
+        return known_people(self._book, self._tracks, self.config.prototypes)
 
     def forget(self, ids: Iterable[int]) -> None:
         """Drop people and all that is known of them; whoever is still in view begins anew as somebody else. Unknown ids
         are ignored."""
-        gone = sorted(set(ids))
-        self._grouping.index.drop(gone)
-        self._unlinked.difference_update(gone)
-        if self._record is not None:
-            self._record.forget(key for key, link in self._book.links.items() if link.global_id in gone)
-            self._record.forget_people(gone)
-        for gid in gone:
-            self._admitted.pop(gid, None)
-            for key in self._book.drop(gid):
-                self._tracks.pop(key, None)
-                self._archive.pop(key, None)
+        self._rounds.forget(ids)
 
     @property
     def separated(self) -> frozenset[tuple[int, int]]:
@@ -514,70 +401,9 @@ class Associator:
 
     def span(self, key: TrackKey) -> tuple[float, float] | None:
         """First and last capture time of a track in seconds; None where they are not kept any more."""
-        evidence = self._tracks.get(key) or self._retired_evidence(key)
+        evidence = self._tracks.get(key) or self._rounds.retired_evidence(key)
         return None if evidence is None else (evidence.start, evidence.end)
 
     def new_id(self) -> int:
         """A global id that was never given, for a person who is split off; it is nobody's until then."""
         return self._book.reserve()
-
-    # ---------------------------------------------------------------- life cycle
-
-    def _begin(self, key: TrackKey) -> IdentityEvent:
-        event = self._book.move(key, self._book.begin(self._now), 1.0, self._tracks[key], self._now)
-        assert event is not None
-        return event
-
-    def _begin_unlinked(self, key: TrackKey) -> IdentityEvent:
-        """A number for a track that was seen too little to be a person."""
-        event = self._begin(key)
-        if self._tracks[key].observations < self.config.min_observations:
-            self._unlinked.add(event.global_id)
-        return event
-
-    def _retire(self) -> None:
-        """Tracks that ended before the window, or that are too many, hand their evidence to their identity."""
-        horizon = self._now - self.config.window
-        old = sorted((e.end, k) for k, e in self._tracks.items() if e.end < horizon)
-        over = len(self._tracks) - len(old) - self.config.max_tracks
-        if over > 0:
-            idle = sorted(
-                (e.end, k) for k, e in self._tracks.items() if horizon <= e.end < self._now - 2 * self.config.interval
-            )
-            old += idle[:over]
-        self._grouping.retire([key for _, key in old], self._book)
-        changed: set[int] = set()
-        for _, key in old:
-            evidence = self._tracks[key]
-            if key not in self._book.links:
-                self._waiting.append(self._begin_unlinked(key))
-            if self._record is not None:
-                self._record.take(key, replace(evidence, prototypes=replace(evidence.prototypes)))
-            if self._keep_all:
-                self._archive[key] = evidence
-            changed.add(self._book.retire(key, evidence, self.config.prototypes).global_id)
-            del self._tracks[key]
-        if old and self._place is not None and not self._keep_all:
-            self._place.forget([k for _, k in old])
-        self._remember(sorted(changed))
-        self._grouping.renew(changed)
-        self._trim(changed)
-
-    def _retired_evidence(self, key: TrackKey) -> Evidence | None:
-        if key in self._archive:
-            return self._archive[key]
-        return None if self._record is None else self._record.evidence(key)
-
-    def _remember(self, ids: Iterable[int]) -> None:
-        people = [self._book.people[g] for g in ids if g in self._book.people]
-        self._grouping.index.put((p.global_id, p.past) for p in people if p.past is not None)
-
-    def _trim(self, changed: set[int]) -> None:
-        """Of older presences only those matter that a present track can overlap, and the last one, as the time of the
-        identity."""
-        oldest = min((e.start for e in self._tracks.values()), default=self._now)
-        for gid in sorted(changed):
-            past = self._book.people[gid].past
-            if past is not None and len(past.presence) > 1:
-                last = max(past.presence, key=lambda p: p.end)
-                past.presence = [p for p in past.presence if p.end >= oldest or p is last]
