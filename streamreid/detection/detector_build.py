@@ -14,7 +14,7 @@ import numpy as np
 
 from streamreid import weights
 from streamreid.boxes import iou_matrix
-from streamreid.compiling.build import BuildOptions, build_form
+from streamreid.compiling.build import BuildOptions, Built, build_form
 from streamreid.compiling.bundle_folder import bundle_name, bundled_files, write_folder
 from streamreid.compiling.machine import find_gpu, fingerprint
 from streamreid.compiling.policy import open_build
@@ -84,37 +84,48 @@ def build_detector(
         return reference.prepare(pictures), f"{len(pictures)} pictures of {frames.name}"
 
     with tempfile.TemporaryDirectory() as scratch:
-        checksum = graph_sha256(model)
-        built = build_form(model, checksum, options, Path(scratch), inputs=inputs)
+        built = build_form(model, graph_sha256(model), options, Path(scratch), inputs=inputs)
         files = files | {manifest.model: model} | built.files
-        variants = manifest.variants | ({built.variant: built.record.graph} if built.variant else {})
-        builds = {k: r for k, r in manifest.builds.items() if k != built.record.key} | {built.record.key: built.record}
-        manifest = manifest.model_copy(
-            update={
-                "variants": variants,
-                "builds": builds,
-                "metadata": {**reference.metadata, STORED: reference.decision.text()},
-            }
-        )
+        manifest = _with_form(manifest, built, reference)
         write_folder(Path(scratch) / "draft", manifest, files)
-        record = built.record
-        if record.target in PLAN_TARGETS and find_gpu() is None:
-            log.warning(
-                "%s was built ahead of time; prove it on the machine that will run it: streamreid engine verify %s",
-                record.key,
-                out,
-            )
-        else:
-            report = verify_detector(load_detector_bundle(Path(scratch) / "draft"), record.key, probe)
-            if not report.passed and not keep_failed:
-                raise EngineError(
-                    f"{record.key} does not find the reference's boxes on {report.probe}: "
-                    f"{'; '.join(report.failures)}. Nothing was written; try another precision, or keep it all the "
-                    "same with --keep-failed"
-                )
-            record = record.model_copy(update={"parity": report})
-        write_folder(out, manifest.model_copy(update={"builds": builds | {record.key: record}}), files, force=force)
+        record = _proven(built.record, Path(scratch) / "draft", out, probe, keep_failed=keep_failed)
+        builds = manifest.builds | {record.key: record}
+        write_folder(out, manifest.model_copy(update={"builds": builds}), files, force=force)
     return load_detector_bundle(out), record
+
+
+def _with_form(manifest: DetectorManifest, built: Built, reference: OnnxDetector) -> DetectorManifest:
+    """The bundle's list of what is in it, with one form more (or anew, as the last)."""
+    record = built.record
+    return manifest.model_copy(
+        update={
+            "variants": manifest.variants | ({built.variant: record.graph} if built.variant else {}),
+            "builds": {k: r for k, r in manifest.builds.items() if k != record.key} | {record.key: record},
+            "metadata": {**reference.metadata, STORED: reference.decision.text()},
+        }
+    )
+
+
+def _proven(record: BuildRecord, draft: Path, out: Path, probe: Path | None, *, keep_failed: bool) -> BuildRecord:
+    """The record with what comparing it with the reference gave, where this machine can run it.
+
+    Raises:
+        EngineError: It is too far from the reference, and is not to be kept all the same.
+    """
+    if record.target in PLAN_TARGETS and find_gpu() is None:
+        log.warning(
+            "%s was built ahead of time; prove it on the machine that will run it: streamreid engine verify %s",
+            record.key,
+            out,
+        )
+        return record
+    report = verify_detector(load_detector_bundle(draft), record.key, probe)
+    if not report.passed and not keep_failed:
+        raise EngineError(
+            f"{record.key} does not find the reference's boxes on {report.probe}: {'; '.join(report.failures)}. "
+            "Nothing was written; try another precision, or keep it all the same with --keep-failed"
+        )
+    return record.model_copy(update={"parity": report})
 
 
 def verify_detector(bundle: DetectorBundle, key: str, probe: Path | None = None) -> ParityReport:

@@ -13,39 +13,31 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from streamreid.association import Associator
 from streamreid.association.identity_view import IdentityView
-from streamreid.config import AssociationConfig, Config
-from streamreid.errors import ConfigError, GalleryError
+from streamreid.config import Config
+from streamreid.errors import GalleryError
 from streamreid.features.colour_sums import ColourSums
 from streamreid.features.part_colours import ColourArray
-from streamreid.features.similarity import SiteCalibration
 from streamreid.gallery import (
     BackgroundWriter,
     Batch,
-    EngineStamp,
-    Gallery,
-    GallerySearch,
     HourlyCount,
-    IdAllocator,
-    Retention,
     TrackRecord,
-    open_gallery,
-    retention_of,
 )
 from streamreid.pipeline.engine_description import EngineDescription
 from streamreid.pipeline.gallery_corrections import GalleryCorrections
 from streamreid.pipeline.gallery_learning import GalleryLearning
 from streamreid.pipeline.gallery_recall import GalleryRecall
-from streamreid.reid import Embedder
-from streamreid.sinks import Blur, blurred, draw_style
+from streamreid.pipeline.run_gallery import RunGallery
+from streamreid.pipeline.track_crops import TrackCrops
+from streamreid.sinks import draw_style
 from streamreid.track_update import TrackObservation
-from streamreid.types import FloatArray, Frame, IdentityEvent, Image, KnownIdentity, TrackKey
+from streamreid.types import FloatArray, Frame, IdentityEvent, KnownIdentity, TrackKey
 
-__all__ = ["GallerySummary", "GallerySync", "RunGallery", "stamp_of"]
+__all__ = ["GallerySummary", "GallerySync"]
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +50,6 @@ _MOST_TRACKS = 50_000
 
 _CALIBRATION_SECONDS = 60.0
 """Seconds between looks at the site's link calibration."""
-
-_CROP = (128, 256)
-"""Width and height, pixels, that stored pictures of people fit into."""
-
-
-def stamp_of(embedder: Embedder) -> EngineStamp:
-    """What a gallery notes of an engine."""
-    return EngineStamp(embedder.name, embedder.fingerprint, len(embedder.parts), embedder.dim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,74 +67,6 @@ class GallerySummary:
     returned: int
     problem: str
     lost: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RunGallery:
-    """A gallery opened for a run, before there is an association.
-
-    Args:
-        store: The gallery; closed by ``GallerySync``.
-        search: Over its prototypes.
-        ids: Gives new global ids, unique among all processes that share the gallery.
-        retention: How long it keeps what.
-        calibration: From similarity to probability.
-    """
-
-    store: Gallery
-    search: GallerySearch
-    ids: IdAllocator
-    retention: Retention
-    calibration: SiteCalibration
-
-    @classmethod
-    def of(
-        cls, config: Config, stamp: EngineStamp, calibration: SiteCalibration, *, first_id: int = 1
-    ) -> RunGallery | None:
-        """Open the configured gallery; None if none is.
-
-        Args:
-            config: Of the run.
-            stamp: The engine of the features.
-            calibration: From similarity to probability.
-            first_id: No new id is below.
-
-        Raises:
-            GalleryError: It cannot be opened.
-            EngineMismatchError: It holds features of another engine.
-            ConfigError: There is no engine.
-        """
-        if config.gallery.store is None:
-            return None
-        if stamp.fingerprint == "none":
-            raise ConfigError(
-                "a gallery remembers what people look like, and this run has no ReID engine (engine.model is 'none')"
-            )
-        retention = retention_of(config.gallery)
-        store = open_gallery(config.gallery)
-        try:
-            store.claim(stamp)
-            store.set_retention(retention)
-            store.expire()
-            ids = IdAllocator(store, first_id)
-            scratch = store.scratch_folder
-            search = GallerySearch(store, calibration, index_from=config.gallery.index_from, folder=scratch)
-        except BaseException:
-            store.close()
-            raise
-        return cls(store, search, ids, retention, calibration)
-
-    def beside(
-        self, config: Config, associator: Associator, view: IdentityView, engine: EngineDescription
-    ) -> GallerySync:
-        """The gallery as it goes along with an association."""
-        return GallerySync(config, self, associator, view, engine)
-
-    def bounded(self, config: AssociationConfig) -> AssociationConfig:
-        """Settings of an association that keeps nothing in memory for longer than the gallery may keep it on disk."""
-        if self.retention.shortest is None or self.retention.shortest >= config.memory:
-            return config
-        return config.model_copy(update={"memory": self.retention.shortest})
 
 
 class GallerySync:
@@ -176,7 +92,6 @@ class GallerySync:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config.gallery
-        self._blur = draw_style(config.output).blur
         self._least_observations = config.association.min_observations
         self._associator = associator
         self._calibration = opened.calibration
@@ -208,7 +123,7 @@ class GallerySync:
         )
         self._tracks: dict[TrackKey, TrackRecord] = {}
         self._looks: dict[TrackKey, int] = {}
-        self.crops: dict[TrackKey, tuple[float, bytes]] = {}
+        self.crops = TrackCrops(draw_style(config.output).blur)
         self._colours = ColourSums(_MOST_TRACKS)
         self._batch = Batch(self.run)
         self.held_events: list[IdentityEvent] = []
@@ -276,8 +191,9 @@ class GallerySync:
 
     def _let_go(self, key: TrackKey) -> None:
         self._batch.discard(key)
-        for held in (self._tracks, self._looks, self.crops):
+        for held in (self._tracks, self._looks):
             held.pop(key, None)
+        self.crops.discard(key)
         self._colours.discard(key)
 
     # ------------------------------------------------------------ remember
@@ -301,7 +217,7 @@ class GallerySync:
             blur_boxes: ``[M, 4]`` what is hidden in pictures, if ``output.blur`` hides anything.
         """
         if self._config.crops and frame.has_image:
-            self._keep_crops(frame, observations, blur_boxes)
+            self.crops.take(frame, observations, blur_boxes)
         due = time.monotonic() >= self._next_wall or frame.time >= self._next_capture
         if due or self._newcomer:
             self._newcomer = False
@@ -349,13 +265,14 @@ class GallerySync:
             if key not in self._looks or evidence.looks >= _GROWN * self._looks[key]:
                 self._looks[key] = evidence.looks
                 self._keep_prototypes(key, evidence.remember(who, [key[0]], evidence.start, evidence.end))
-            if key in self.crops:
-                self._batch.crops[key] = self.crops[key][1]
+            picture = self.crops.jpeg(key)
+            if picture is not None:
+                self._batch.crops[key] = picture
             colours = self._colours.mean(key)
             if colours is not None:
                 self._batch.colours[key] = colours.tobytes()
         # What was not handed on while the track was in the window never will be.
-        self.crops = {key: crop for key, crop in self.crops.items() if key in self._associator.evidence}
+        self.crops.keep_only(self._associator.evidence)
         for key in self._colours:
             if key not in self._associator.evidence:
                 self._colours.discard(key)
@@ -396,20 +313,6 @@ class GallerySync:
                 )
                 self._tracks[key] = self._batch.track_records[key] = moved
         self.held_events = waiting[-_MOST_TRACKS:]
-
-    def _keep_crops(
-        self, frame: Frame, observations: Iterable[TrackObservation], blur_boxes: FloatArray | None
-    ) -> None:
-        for seen in observations:
-            if (seen.camera, seen.time) != (frame.camera, frame.time):
-                continue  # delayed: its picture has gone
-            for row, track_id in enumerate(seen.tracks.ids.tolist()):
-                key, quality = (seen.camera, track_id), float(seen.quality[row])
-                sharper = quality > 1.1 * self.crops.get(key, (0.0, b""))[0] + 0.01
-                if sharper and seen.tracks.scores[row] > 0:  # a box that was carried on may show anything
-                    picture = _jpeg(frame.image, seen.tracks.boxes[row], blur_boxes, self._blur)
-                    if picture:
-                        self.crops[key] = quality, picture
 
     # ------------------------------------------------------------ chores
 
@@ -455,17 +358,3 @@ class GallerySync:
         self._search.close()
         self.store.close()
         return problem
-
-
-def _jpeg(image: Image, box: np.ndarray, blur_boxes: FloatArray | None, blur: Blur) -> bytes:
-    """A person cut out, at most 128 x 256 pixels; empty if nothing is inside the picture."""
-    height, width = image.shape[:2]
-    x0, y0, x1, y1 = np.clip(np.rint(box), 0, [width, height, width, height]).astype(int).tolist()
-    if x1 - x0 < 2 or y1 - y0 < 2:
-        return b""
-    crop = blurred(image, blur_boxes, blur, (x0, y0, x1, y1))
-    scale = min(_CROP[0] / crop.shape[1], _CROP[1] / crop.shape[0], 1.0)
-    if scale < 1:
-        crop = cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    done, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return bytes(data) if done else b""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streamreid.association import Associator, CameraGraph, TrackLinks
+from streamreid.association import TrackLinks
 from streamreid.association.identity_view import IdentityEntry, IdentityView
 from streamreid.association.learnt_cameras import LearntCameras
 from streamreid.cameras.statistics import CameraCount, Statistics
@@ -31,11 +31,10 @@ from streamreid.pipeline.engine_description import EngineDescription
 from streamreid.pipeline.frame_faults import FrameFaults
 from streamreid.pipeline.ground_plane import load_calibrations
 from streamreid.pipeline.kept_learning import begin_with
-from streamreid.pipeline.known_adaptation import known_adaptation
 from streamreid.pipeline.live_corrections import LiveCorrections
 from streamreid.pipeline.run_state import RunState
-from streamreid.pipeline.second_looks import FurtherPictures, SecondLookRounds
-from streamreid.places.monitor import PlaceMonitor
+from streamreid.pipeline.second_looks import FurtherPictures
+from streamreid.pipeline.site_parts import associator_of, gallery_of, ground_of, places_of, second_looks_of
 from streamreid.places.records import PlaceEvent
 from streamreid.sinks import FinalIdentities, PeopleCount
 from streamreid.sources import SystemClock
@@ -44,8 +43,7 @@ from streamreid.types import Frame, FrameResult, IdentityEvent, Tracklet
 
 if TYPE_CHECKING:
     from streamreid.ground.camera_model import GroundCamera
-    from streamreid.ground.ground_evidence import GroundEvidence
-    from streamreid.pipeline.gallery_sync import GallerySync, RunGallery
+    from streamreid.pipeline.gallery_sync import GallerySync
     from streamreid.pipeline.hourly_counts import HourlyCounts, RunSnapshot
 
 __all__ = ["Site"]
@@ -104,33 +102,16 @@ class Site:
         self._clock = SystemClock()
         self._lock = threading.RLock()
         self.calibration = SiteCalibration(engine.calibration)
-        # Where an earlier run is continued, cameras may have been taken out since; ways through them still are ways.
-        graph = CameraGraph(config.topology, None if self.begin.runs else [c.name for c in config.cameras])
         if calibrated is None:
             calibrated = load_calibrations(config)
-        self.ground = _ground(config, calibrated, live=live) if calibrated else None
+        self.ground = ground_of(config, calibrated, live=live)
         # The clock of a recording on its own can be compared with no other.
         several = live or len(config.cameras) != 1
         self.clocks = ClockMonitor(config.association.clock if several else "off", calibrated, live=live)
-        opened = _open_gallery(config, engine, self.calibration, self.begin.global_id)
-        association = config.association if opened is None else opened.bounded(config.association)
-        self.associator = Associator(
-            association,
-            self.calibration,
-            first_id=self.begin.global_id,
-            graph=graph,
-            place=self.ground,
-            parts=engine.parts,
-            keep_all=association.offline and not live,
-            new_id=None if opened is None else opened.ids,
-            keep_links=True,
-            adaptation=known_adaptation(config, engine),
-        )
+        opened = gallery_of(config, engine, self.calibration, self.begin.global_id)
+        self.associator = associator_of(config, engine, self.calibration, self.begin, opened, self.ground, live=live)
         begin_with(self.associator, self.begin.learnt, engine, [c.name for c in config.cameras])
-        self._second_looks = None
-        if association.second_looks and association.enabled:
-            why_not = "cameras are live, and only recordings are read once more" if live else "no recording is at hand"
-            self._second_looks = SecondLookRounds(config, self.associator, self.statistics, pictures, why_not)
+        self._second_looks = second_looks_of(config, self.associator, self.statistics, pictures, live=live)
         self.view = IdentityView()
         self.gallery = None if opened is None else opened.beside(config, self.associator, self.view, engine)
         self.corrections = LiveCorrections(
@@ -140,15 +121,7 @@ class Site:
             note=self._note,
             gallery=None if self.gallery is None else self.gallery.corrections,
         )
-        self.places = PlaceMonitor(
-            config.zones,
-            config.lines,
-            config.alerts,
-            calibrated=calibrated,
-            parts=engine.parts,
-            forget_after=config.tracker.lost_seconds + config.tracker.lag,
-            live=live,
-        )
+        self.places = places_of(config, engine, calibrated, live=live)
         self.hours = None if self.gallery is None else self._count_hours(self.gallery)
         self._idle_since: float | None = None
         self._events: list[IdentityEvent] = []
@@ -435,19 +408,3 @@ class Site:
         self.statistics.settled += len(found.people)
         self.statistics.settled_people += found.count()
         self._settle_at = max(_MANY_TRACKS, 2 * len(self.view.links))
-
-
-def _ground(config: Config, calibrated: Mapping[str, GroundCamera], *, live: bool) -> GroundEvidence:
-    from streamreid.ground.ground_evidence import GroundEvidence  # most sites have no calibrated camera
-
-    return GroundEvidence(calibrated, config.ground, live=live)
-
-
-def _open_gallery(
-    config: Config, engine: EngineDescription, calibration: SiteCalibration, first_id: int
-) -> RunGallery | None:
-    if config.gallery.store is None:
-        return None
-    from streamreid.pipeline.gallery_sync import RunGallery  # most runs remember nobody
-
-    return RunGallery.of(config, engine.stamp, calibration, first_id=first_id)

@@ -17,7 +17,7 @@ from streamreid.features.similarity import Calibration
 from streamreid.gallery import Gallery, GallerySearch, Match, open_gallery
 from streamreid.gallery.match_posterior import PRIOR, identify, views_of
 from streamreid.gallery.search_report import MatchedIdentity, matched_identities
-from streamreid.pipeline.gallery_sync import stamp_of
+from streamreid.pipeline.run_gallery import stamp_of
 from streamreid.reid import Embedder, open_embedder, shipped_engines
 from streamreid.reid.feature_extractor import Picture, read_image
 from streamreid.sources import open_source

@@ -222,9 +222,9 @@ class LiveView:
         memory, config = self.pipeline.memory, self.pipeline.config
         if memory is None or stricter(config.page_blur, config.output.blur) != config.output.blur:
             return None
-        held = memory.crops.get(key)
+        held = memory.crops.jpeg(key)
         if held is not None:
-            return held[1]
+            return held
         who = self.pipeline.identities.get(key, (0, 0.0))[0]
         rows = [
             row

@@ -167,7 +167,7 @@ def test_nothing_waits_for_whom_the_association_forgot(scene, colours, tmp_path)
         memory, who = pipeline.memory, None
         while not who:
             who = next(results).global_ids.max(initial=0)
-        memory.crops["left", 999] = 0.9, b"of a track that left the window"
+        memory.crops._kept["left", 999] = 0.9, b"of a track that left the window"
         memory.held_events = [IdentityEvent("link", 1.0, gid, "left", 1) for gid in (int(who), 999)]
         memory.collect()
         assert ("left", 999) not in memory.crops
@@ -175,7 +175,7 @@ def test_nothing_waits_for_whom_the_association_forgot(scene, colours, tmp_path)
         assert not memory.recall.confirmed
         assert [event.global_id for event in memory.held_events] == [who]
         list(results)
-        assert set(memory.crops) <= set(pipeline.site.associator.evidence)
+        assert set(memory.crops._kept) <= set(pipeline.site.associator.evidence)
     with Gallery.open(tmp_path / "people.db") as store:
         assert store.stats()["crops"] == 1
         assert len(store.identities()) == 1
