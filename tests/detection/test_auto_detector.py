@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from streamreid import weights
+from streamreid import weights, weights_registry
 from streamreid.cli import app
 from streamreid.config import DetectorConfig
 from streamreid.detection import auto_detector as auto
@@ -80,7 +80,7 @@ def test_a_named_detector_is_never_replaced(machine: Path) -> None:
 
 
 def test_a_changed_or_missing_file_says_so(machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "shipped_folder", lambda: tmp_path)
+    monkeypatch.setattr(weights_registry, "shipped_folder", lambda: tmp_path)
     assert auto.find_auto_detector() is None
     with pytest.raises(WeightsUnavailableError, match="install streamreid again"):
         auto.auto_detector()
