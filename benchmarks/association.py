@@ -39,7 +39,8 @@ from streamreid.association import Associator
 from streamreid.association.link_fitting import probabilities, reliability
 from streamreid.association.pair_sampling import labelled_pairs, track_fragments
 from streamreid.association.track_evidence import Evidence, Presence, descriptors
-from streamreid.cache.store import read_frames, read_manifest
+from streamreid.cache.manifest import read_manifest
+from streamreid.cache.reader import read_frames
 from streamreid.config import AssociationConfig, Config, load_config
 from streamreid.evaluation import MulticamEvaluation, Table, evaluate_multicam, read_mot
 from streamreid.evaluation.preprocessing import ious

@@ -25,7 +25,7 @@ from _results import add_json, save_asked
 from streamreid import Config, Replay
 from streamreid.boxes import iou_matrix
 from streamreid.cache.manifest import read_manifest
-from streamreid.cache.store import read_frames
+from streamreid.cache.reader import read_frames
 from streamreid.cameras.detection_scheduler import LOOKAHEAD, DetectionScheduler
 from streamreid.cameras.embedding_scheduler import EmbeddingScheduler
 from streamreid.evaluation import Table, evaluate_mot, evaluate_multicam, read_mot

@@ -28,7 +28,7 @@ import numpy as np
 from _results import add_json, save_asked
 
 from streamreid import Pipeline
-from streamreid.cache.store import read_frames
+from streamreid.cache.reader import read_frames
 from streamreid.config import Config
 from streamreid.evaluation import Table, evaluate_multicam, read_truth
 from streamreid.evaluation.preprocessing import ious, matching

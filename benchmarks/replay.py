@@ -19,7 +19,7 @@ from pathlib import Path
 from _results import add_json, save_asked
 
 from streamreid.cache.manifest import read_manifest
-from streamreid.cache.store import read_frames
+from streamreid.cache.reader import read_frames
 from streamreid.replay import Replay
 from streamreid.runs import run
 

@@ -32,7 +32,7 @@ from _own_second_looks import main as own
 from _results import add_json, save_asked
 from association import changed, names, table
 
-from streamreid.cache.store import read_frames
+from streamreid.cache.reader import read_frames
 from streamreid.config import EngineConfig
 from streamreid.evaluation import Table, evaluate_multicam, read_mot
 from streamreid.features.similarity import Calibration, SiteCalibration

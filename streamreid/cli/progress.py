@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from streamreid.cameras.statistics import Statistics
-from streamreid.cli.progress_line import Heartbeat, duration
+from streamreid.cli.progress_line import Display, Heartbeat, duration
 from streamreid.pipeline import Run
 
 __all__ = ["RunProgress", "line"]
@@ -91,21 +91,16 @@ class RunProgress:
         self._live = (
             Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal and not quiet else None
         )
+        self._display = Display(self._live, self._heart, quiet=quiet)
 
     def __enter__(self) -> RunProgress:
-        if self._live is not None:
-            self._live.start()
-        elif not self._quiet:
-            self._heart.__enter__()
+        self._display.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
-        elif not self._quiet:
-            self._heart.__exit__(kind, value, trace)
+        self._display.stop()
 
     def update(self, pipeline: Run) -> None:
         """Show the present state if it is time to."""
@@ -131,8 +126,7 @@ class RunProgress:
 
     def check(self) -> None:
         """Say what is still under way if nothing was said for a minute; called by itself while this is entered."""
-        if not self._quiet and self._live is None:
-            self._heart.check()
+        self._display.check()
 
     def _still(self) -> None:
         since = duration(self._clock() - self._when)

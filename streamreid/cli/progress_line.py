@@ -9,13 +9,14 @@ from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
 from streamreid._threads import Thread
 from streamreid.cli.console import errors
 
-__all__ = ["LONGEST_SILENCE", "Heartbeat", "Work", "duration"]
+__all__ = ["LONGEST_SILENCE", "Display", "Heartbeat", "Work", "duration"]
 
 LONGEST_SILENCE = 60.0
 """Seconds after which whoever reads a log wonders whether the program still works."""
@@ -88,6 +89,38 @@ class Heartbeat:
                 return
 
 
+class Display:
+    """What is shown while something goes on: a live line or a bar on a terminal, a heartbeat elsewhere, or nothing.
+
+    Args:
+        shown: Of rich, on a terminal.
+        heart: Speaks elsewhere.
+        quiet: Nothing.
+    """
+
+    def __init__(self, shown: Live | Progress | None, heart: Heartbeat, *, quiet: bool) -> None:
+        self._shown, self._heart = shown, None if quiet or shown is not None else heart
+
+    def start(self) -> None:
+        """Begin to show."""
+        if self._shown is not None:
+            self._shown.start()
+        elif self._heart is not None:
+            self._heart.__enter__()
+
+    def stop(self) -> None:
+        """Show no more."""
+        if self._shown is not None:
+            self._shown.stop()
+        elif self._heart is not None:
+            self._heart.__exit__(None, None, None)
+
+    def check(self) -> None:
+        """Speak if nothing was said for a minute."""
+        if self._heart is not None:
+            self._heart.check()
+
+
 class Work:
     """Long work in steps, to be entered. On a terminal a bar, which goes when the work is done; elsewhere a line after
     each minute of silence.
@@ -119,23 +152,18 @@ class Work:
         )
         self._bar = Progress(*columns, console=console, transient=True) if console.is_terminal and not quiet else None
         self._heart = Heartbeat(self.speak, clock=clock)
+        self._display = Display(self._bar, self._heart, quiet=quiet)
         self._lock = threading.Lock()
         self._begin(what, total)
 
     def __enter__(self) -> Work:
-        if self._bar is not None:
-            self._bar.start()
-        elif not self._quiet:
-            self._heart.__enter__()
+        self._display.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-        elif not self._quiet:
-            self._heart.__exit__(kind, value, trace)
+        self._display.stop()
 
     def step(self, what: str, total: int | None = None) -> None:
         """Begin another step, with its own count where a total is known."""
@@ -168,8 +196,7 @@ class Work:
 
     def check(self) -> None:
         """Say how far it is if nothing was said for a minute; called by itself while this is entered."""
-        if not self._quiet and self._bar is None:
-            self._heart.check()
+        self._display.check()
 
     def _begin(self, what: str, total: int | None) -> None:
         self._what, self._total, self._done, self._note, self._began = what, total, 0, "", self._clock()

@@ -20,25 +20,8 @@ __all__ = ["exit_code", "print_summary"]
 def print_summary(summary: Summary, console: Console, association: AssociationConfig | None = None) -> None:
     """Per camera: frames, people, tracks. Overall: identities, how many were seen by more than one camera, speed, time
     per stage. With the settings of the association also why nobody is confirmed, where that is so."""
-    table = Table(title=None, box=None, pad_edge=False, header_style="bold")
-    table.add_column("camera")
-    for name in ("frames", "people", "confirmed", "unlinked", "tracks"):
-        table.add_column(name, justify="right")
     live = any(camera.live is not None for camera in summary.cameras.values())
-    for name in ("dropped", "age ms\np50/p95/p99", "clock") if live else ():
-        table.add_column(name, justify="right")
-    files = any(camera.file for camera in summary.cameras.values())
-    if files:
-        table.add_column("file", overflow="fold")
-    for name, camera in summary.cameras.items():
-        own = (Text(camera.file or ""),) if files else ()
-        numbers = map(str, (camera.frames, camera.people, camera.confirmed, camera.unlinked, camera.tracks))
-        table.add_row(name, *numbers, *(_live_cells(camera) if live else ()), *own)
-    print_table(console, table)
-    print_notes(console, ((name, "; ".join(camera.warnings), "yellow") for name, camera in summary.cameras.items()))
-    print_notes(
-        console, ((name, f"failed: {camera.error}", "red") for name, camera in summary.cameras.items() if camera.error)
-    )
+    _print_cameras(summary, console, live=live)
     console.print(
         f"\n[bold]{summary.identities}[/] identities, [bold]{summary.confirmed}[/] of them confirmed, "
         f"[bold]{summary.shared}[/] seen by more than one camera · "
@@ -57,22 +40,50 @@ def print_summary(summary: Summary, console: Console, association: AssociationCo
             f"load {100 * summary.load:.0f} % of what this machine could follow{limit}", highlight=False, soft_wrap=True
         )
     console.print(f"detector {summary.detector} · engine {summary.engine}", highlight=False, soft_wrap=True)
+    _print_notices(summary, console)
+    print_notes(console, ((f"output '{name}' given up", why, "red") for name, why in summary.outputs_failed.items()))
+    console.print(Text(f"results in {summary.folder}: {_few(summary.files)}"), soft_wrap=True)
+    if summary.interrupted:
+        console.print("interrupted: results hold everything up to the stop")
+
+
+def _print_cameras(summary: Summary, console: Console, *, live: bool) -> None:
+    """The table, and what was noticed of each camera."""
+    table = Table(title=None, box=None, pad_edge=False, header_style="bold")
+    table.add_column("camera")
+    for name in ("frames", "people", "confirmed", "unlinked", "tracks"):
+        table.add_column(name, justify="right")
+    for name in ("dropped", "age ms\np50/p95/p99", "clock") if live else ():
+        table.add_column(name, justify="right")
+    files = any(camera.file for camera in summary.cameras.values())
+    if files:
+        table.add_column("file", overflow="fold")
+    for name, camera in summary.cameras.items():
+        own = (Text(camera.file or ""),) if files else ()
+        numbers = map(str, (camera.frames, camera.people, camera.confirmed, camera.unlinked, camera.tracks))
+        table.add_row(name, *numbers, *(_live_cells(camera) if live else ()), *own)
+    print_table(console, table)
+    print_notes(console, ((name, "; ".join(camera.warnings), "yellow") for name, camera in summary.cameras.items()))
+    print_notes(
+        console, ((name, f"failed: {camera.error}", "red") for name, camera in summary.cameras.items() if camera.error)
+    )
+
+
+def _print_notices(summary: Summary, console: Console) -> None:
+    """Warnings, wrong clocks, and what became of gallery, second looks and messages."""
     for warning in summary.warnings:
         console.print(Text(warning, "yellow"), soft_wrap=True)
     for offset in summary.clocks:
         if offset.wrong:
             console.print(Text(describe_clock(offset), "yellow"), soft_wrap=True)
-    if summary.gallery is not None:
-        console.print(
-            Text(f"gallery {summary.gallery.store}: {summary.gallery.returned} people known from before"),
-            soft_wrap=True,
-        )
-        if summary.gallery.problem:
-            console.print(Text(summary.gallery.problem, "red"), soft_wrap=True)
-        if summary.gallery.lost:
-            console.print(
-                Text(f"gallery: {summary.gallery.lost} appearances and events were never stored", "red"), soft_wrap=True
-            )
+    gallery = summary.gallery
+    if gallery is not None:
+        console.print(Text(f"gallery {gallery.store}: {gallery.returned} people known from before"), soft_wrap=True)
+        if gallery.problem:
+            console.print(Text(gallery.problem, "red"), soft_wrap=True)
+        if gallery.lost:
+            text = f"gallery: {gallery.lost} appearances and events were never stored"
+            console.print(Text(text, "red"), soft_wrap=True)
     if summary.second_looks is not None:
         looks = summary.second_looks
         console.print(Text(looks.sentence()), soft_wrap=True)
@@ -80,10 +91,6 @@ def print_summary(summary: Summary, console: Console, association: AssociationCo
             console.print(Text(f"no second looks: {looks.why_not}", "yellow"), soft_wrap=True)
     for state in summary.messages:
         console.print(Text(*_delivered(state)), soft_wrap=True)
-    print_notes(console, ((f"output '{name}' given up", why, "red") for name, why in summary.outputs_failed.items()))
-    console.print(Text(f"results in {summary.folder}: {_few(summary.files)}"), soft_wrap=True)
-    if summary.interrupted:
-        console.print("interrupted: results hold everything up to the stop")
 
 
 def _delivered(state: DeliveryState) -> tuple[str, str]:

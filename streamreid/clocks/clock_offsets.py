@@ -13,7 +13,6 @@ which had no part in choosing it.
 
 from __future__ import annotations
 
-from array import array
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.clocks.clock_evidence import double_centred, estimate_offset
+from streamreid.clocks.track_path import TrackPath
 from streamreid.ground.camera_model import GroundCamera
 from streamreid.types import Float64Array, TrackKey, Tracks
 
@@ -88,39 +88,6 @@ class ClockOffset:
         return abs(self.seconds) > max(0.15, 3 * self.spread)
 
 
-class _Path:
-    """When and where one track's feet were: in plain numbers, because a run without end keeps thousands of these."""
-
-    __slots__ = ("_base", "_values")
-
-    def __init__(self, time: float) -> None:
-        self._base = time
-        self._values = array("f")
-
-    def __len__(self) -> int:
-        return len(self._values) // 3
-
-    def add(self, time: float, x: float, y: float) -> None:
-        self._values.extend((time - self._base, x, y))
-
-    @property
-    def first(self) -> float:
-        """Time of the first moment."""
-        return self._base + self._values[0]
-
-    @property
-    def last(self) -> float:
-        """Time of the last moment."""
-        return self._base + self._values[-3]
-
-    @property
-    def rows(self) -> Float64Array:
-        """``[N, 3]`` time, x, y."""
-        rows = np.array(self._values, np.float64).reshape(-1, 3)
-        rows[:, 0] += self._base
-        return rows
-
-
 class ClockOffsetEstimator:
     """Remembers where everybody was seen when, and compares cameras.
 
@@ -131,7 +98,7 @@ class ClockOffsetEstimator:
     def __init__(self, cameras: Mapping[str, GroundCamera] | None = None) -> None:
         self._cameras = dict(cameras or {})
         self.sizes: dict[str, tuple[int, int]] = {}
-        self._seen: dict[TrackKey, _Path] = {}
+        self._seen: dict[TrackKey, TrackPath] = {}
         self._found: dict[tuple[str, str], ClockOffset | None] = {}
 
     @property
@@ -149,7 +116,7 @@ class ClockOffsetEstimator:
             key = camera, track
             seen = self._seen.get(key)
             if seen is None:
-                seen = self._seen[key] = _Path(time)
+                seen = self._seen[key] = TrackPath(time)
             count = len(seen)
             if bottom < lowest and count < _SAMPLES and (not count or time - seen.last >= 0.499 * _GRID):
                 seen.add(time, (left + right) / 2, bottom)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from streamreid.cache.manifest import Manifest, same_schedule
-from streamreid.cache.store import read_frames
+from streamreid.cache.reader import read_frames
 from streamreid.cameras.embedding_scheduler import EmbeddingScheduler
 from streamreid.config import CameraConfig, Config
 from streamreid.types import EmbeddedFrame

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from streamreid.cache.manifest import MANIFEST, Manifest, check_fits, check_sources, read_manifest
-from streamreid.cache.store import read_frames
+from streamreid.cache.reader import read_frames
 from streamreid.cameras.resolved import resolved
 from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.config import Config

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from streamreid.cache.store import read_frames
+from streamreid.cache.reader import read_frames
 from streamreid.config import Config
 from streamreid.errors import ConfigError, DataError
 from streamreid.evaluation import MotScores, Table, evaluate_mot, evaluate_multicam, read_mot

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from streamreid import FeatureExtractor
-from streamreid.cache.store import read_frames
+from streamreid.cache.reader import read_frames
 from streamreid.config import Config
 from streamreid.errors import ConfigError, EngineError, SourceError
 from streamreid.pipeline import Pipeline

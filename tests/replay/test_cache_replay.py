@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from streamreid import Pipeline
+from streamreid.cache.layout import part_file
 from streamreid.cache.manifest import read_manifest
-from streamreid.cache.store import CacheWriter, part_file, read_frames
+from streamreid.cache.reader import read_frames
+from streamreid.cache.store import CacheWriter
 from streamreid.cameras.embedding_scheduler import EmbeddingScheduler
 from streamreid.config import Config
 from streamreid.errors import DataError, EngineMismatchError, MissingExtraError
