@@ -9,19 +9,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import inf
-from typing import Any
 
 from streamreid.config import AlertConfig, LineConfig, ZoneConfig
 from streamreid.ground.camera_model import GroundCamera
-from streamreid.places.alerts import Alerts
 from streamreid.places.camera_places import CameraPlaces
 from streamreid.places.place_history import PlaceHistory
 from streamreid.places.place_state import PlaceState
-from streamreid.places.presence import Presence, Presences
 from streamreid.places.record_store import RecordStore
 from streamreid.places.records import (
     EVERYWHERE,
-    Crossing,
     PlaceEvent,
     PlaceLog,
     Visit,
@@ -29,6 +25,7 @@ from streamreid.places.records import (
     places_of,
 )
 from streamreid.places.site_clock import SiteClock
+from streamreid.places.stay_events import ABSENT, StayEvents
 from streamreid.places.track_table import Opened, TrackChanges
 from streamreid.types import FrameResult, IdentityEvent, TrackKey
 
@@ -36,16 +33,6 @@ __all__ = ["PlaceMonitor", "PlaceState"]
 
 _TICK = 0.5
 """Seconds between looks at what time alone brings about: loitering, alerts, people who were lost."""
-
-_UNDECIDED = 2.0
-"""Seconds for which somebody who was first shown inside waits to be told until it is known who it is: mostly a person
-who was there already and was lost for a moment."""
-
-_ABSENT = 30.0
-"""Seconds after which a person whom no camera shows was last seen: the ways between two cameras mostly take less."""
-
-_CAMERA_LOST = 5.0
-"""The same for a camera's picture as a place: as a zone's ``lost_seconds``."""
 
 
 class PlaceMonitor:
@@ -81,10 +68,10 @@ class PlaceMonitor:
         *,
         calibrated: Mapping[str, GroundCamera] | None = None,
         parts: Sequence[str] = (),
-        forget_after: float = _ABSENT,
+        forget_after: float = ABSENT,
         live: bool = False,
     ) -> None:
-        self._draw(zones, lines)
+        self._zones, self._lines = tuple(zones), tuple(lines)
         self.history = PlaceHistory()
         self._calibrated = calibrated or {}
         self._feet = parts.index("feet") if "feet" in parts else None
@@ -92,17 +79,10 @@ class PlaceMonitor:
         self._lock = threading.RLock()
         self._clock = SiteClock()
         self._cameras: dict[str, CameraPlaces] = {}
-        self._presences = Presences()
-        self._alerts = Alerts(alerts, self._presences)
-        self._names: dict[int, str] = {}
-        self._confirmed: Collection[int] | None = None
-        self._waiting: list[Presence] = []
-        self._crowded: set[str] = set()
-        self._passed: dict[tuple[str, str], int] = {}
+        self._stays = StayEvents(alerts, self._clock, self._last_shown)
+        self._stays.redraw(self._zones, ())
         self._records = RecordStore(live=live)
-        self._events: list[PlaceEvent] = []
         self._next_tick = 0.0
-        self._time = 0.0
 
     def __repr__(self) -> str:
         return f"PlaceMonitor(zones={len(self._zones)}, lines={len(self._lines)}, cameras={len(self._cameras)})"
@@ -120,12 +100,12 @@ class PlaceMonitor:
             What happened, also what ``drain_events`` gives.
         """
         with self._lock:
-            before = len(self._events)
+            before = len(self._stays.events)
             frame = result.frame
             camera, time = frame.camera, float(frame.time)
-            self._confirmed = confirmed
-            self._names.update(result.names)
-            self._time = time
+            self._stays.confirmed = confirmed
+            self._stays.names.update(result.names)
+            self._stays.time = time
             jumped = self._clock.frame(camera, time)
             self._records.watch(camera, time)
             places = self._cameras.get(camera)
@@ -144,24 +124,24 @@ class PlaceMonitor:
             self._apply(camera, places.observe(result, self._clock.now))
             if self._clock.now >= self._next_tick:
                 self._tick()
-            return self._events[before:]
+            return self._stays.events[before:]
 
     def identity(self, event: IdentityEvent) -> None:
         """Follow what is believed of who is who: two people who are one are once at a place."""
         with self._lock:
             if event.kind == "merge":
-                self._presences.merge(event.other_id, event.global_id, self._joined)
-                self._alerts.merge(event.other_id, event.global_id)
+                self._stays.presences.merge(event.other_id, event.global_id, self._stays.joined)
+                self._stays.alerts.merge(event.other_id, event.global_id)
                 for places in self._cameras.values():
                     places.table.merge(event.other_id, event.global_id)
             if event.kind == "rename" and event.summary is not None:
-                self._names[event.global_id] = event.name
+                self._stays.names[event.global_id] = event.name
 
     def idle(self, seconds: float) -> None:
         """No camera gave a frame for so long."""
         with self._lock:
             self._clock.pass_by(seconds)
-            self._time += seconds
+            self._stays.time += seconds
             if self._clock.now >= self._next_tick:
                 self._tick()
 
@@ -176,15 +156,10 @@ class PlaceMonitor:
     def finish(self) -> None:
         """The run ends: whoever is inside is closed as not left."""
         with self._lock:
-            for presence in list(self._waiting):  # most of the undecided are somebody who is inside already
-                self._waiting.remove(presence)
-                if presence.person > 0 and presence.place in self._zone_of and not presence.told:
-                    self._begin(presence)
+            self._stays.settle()
             for camera in list(self._cameras):
                 self.remove(camera)
-            for presence in self._presences:
-                self._end_unseen(presence)
-            self._waiting.clear()
+            self._stays.finish()
 
     def change(self, zones: Sequence[ZoneConfig], lines: Sequence[LineConfig]) -> None:
         """Zones and lines are others from now on; from any thread. What is unchanged goes on as if nothing had
@@ -196,22 +171,13 @@ class PlaceMonitor:
             lines: All of them, checked.
         """
         with self._lock:
-            time = self._time if self._records.watched else None
+            time = self._stays.time if self._records.watched else None
             self.history.follow([*self._zones, *self._lines], [*zones, *lines], sorted(self._records.watched), time)
             for camera, places in self._cameras.items():
                 self._apply(camera, places.redraw(zones, lines))
-            for name in _names(self._zones, self._lines) - _names(zones, lines):
-                for presence in list(self._presences.at(name).values()):
-                    self._end(presence, left=False)
-                self._passed = {key: count for key, count in self._passed.items() if key[0] != name}
-                self._crowded.discard(name)
-            self._draw(zones, lines)
-            for name in self._zone_of:
-                self._compare_occupancy(name)
-
-    def _draw(self, zones: Sequence[ZoneConfig], lines: Sequence[LineConfig]) -> None:
-        self._zones, self._lines = tuple(zones), tuple(lines)
-        self._zone_of = {zone.name: zone for zone in reversed(self._zones)}
+            gone = _names(self._zones, self._lines) - _names(zones, lines)
+            self._zones, self._lines = tuple(zones), tuple(lines)
+            self._stays.redraw(self._zones, gone)
 
     # ---------------------------------------------------------------- out
 
@@ -228,7 +194,7 @@ class PlaceMonitor:
     def drain_events(self) -> list[PlaceEvent]:
         """Events since the last call."""
         with self._lock:
-            events, self._events = self._events, []
+            events, self._stays.events = self._stays.events, []
             return events
 
     def drain_visits(self) -> list[Visit]:
@@ -261,9 +227,9 @@ class PlaceMonitor:
     def _state(
         self, name: str, kind: str, cameras: tuple[str, ...], since: float | None = None, redrawn: float | None = None
     ) -> PlaceState:
-        told = [p for p in self._presences.at(name).values() if p.told] if kind != "line" else []
+        told = [p for p in self._stays.presences.at(name).values() if p.told] if kind != "line" else []
         people = {p.person: p.start for p in told if p.person > 0}
-        entries, exits = (self._passed.get((name, direction), 0) for direction in ("in", "out"))
+        entries, exits = (self._stays.passed.get((name, direction), 0) for direction in ("in", "out"))
         return PlaceState(name, kind, cameras, len(told), people, entries, exits, since, redrawn)
 
     # ---------------------------------------------------------------- tracks
@@ -273,126 +239,29 @@ class PlaceMonitor:
         clock, everywhere = self._clock.now, (camera_place(camera), EVERYWHERE)
         for track_id, _, who in changes.renamed:
             if who > 0:
-                self._presences.rename((camera, track_id), who, self._joined)
+                self._stays.presences.rename((camera, track_id), who, self._stays.joined)
         for track_id in changes.begun:
             for place in everywhere:
-                self._open(place, (camera, track_id), self._time, clock, entered=False)
+                self._stays.open(place, (camera, track_id), self._stays.time, clock, entered=False)
         for opened in changes.opened:
             self._open_visit(camera, opened, clock)
         for crossing in changes.crossings:
-            self._cross(crossing)
+            self._records.keep_crossing(crossing)
+            self._stays.crossed(crossing)
         self._records.keep_visits(changes.closed)
         for visit in changes.closed:
-            presence = self._presences.close(visit.place, visit.key, clock)
+            presence = self._stays.presences.close(visit.place, visit.key, clock)
             if presence is not None:
-                self._end(presence, left=visit.left, time=visit.end)
+                self._stays.end(presence, left=visit.left, time=visit.end)
         for span, last in changes.ended:
             self._records.spans.append(span)
             for place in everywhere:
-                self._presences.close(place, span.key, last)
-            self._presences.forget(span.key)
+                self._stays.presences.close(place, span.key, last)
+            self._stays.presences.forget(span.key)
 
     def _open_visit(self, camera: str, opened: Opened, clock: float) -> None:
-        since = clock - min(max(self._time - opened.start, 0.0), clock)
-        self._open(opened.place, (camera, opened.track_id), opened.start, since, entered=opened.entered)
-
-    def _open(self, place: str, key: TrackKey, start: float, since: float, *, entered: bool) -> None:
-        presence = self._presences.open(place, key, start, since, entered=entered)
-        if presence.told or presence in self._waiting:
-            return
-        if place in self._zone_of and (entered or presence.person > 0):
-            self._begin(presence)
-        else:
-            self._waiting.append(presence)
-
-    def _cross(self, crossing: Crossing) -> None:
-        self._records.keep_crossing(crossing)
-        key = crossing.line, crossing.direction
-        self._passed[key] = self._passed.get(key, 0) + 1
-        person = self._presences.person(crossing.key)
-        self._tell(
-            PlaceEvent(
-                "line_crossed",
-                crossing.time,
-                crossing.line,
-                crossing.camera,
-                crossing.track_id,
-                max(person, 0),
-                self._names.get(person, ""),
-                direction=crossing.direction,
-                point=crossing.point,
-                probability=crossing.probability,
-                track_before=crossing.before,
-            )
-        )
-
-    # ---------------------------------------------------------------- people
-
-    def _tell(self, *events: PlaceEvent) -> None:
-        self._events += events
-        self._events += self._alerts.on_events(events, self._clock.now)
-
-    def _event(self, kind: Any, presence: Presence, time: float, *, left: bool = False) -> PlaceEvent:
-        # The beginning is counted back, so that a stay lasts as long as it did whatever the clocks did meanwhile.
-        dwell = self._clock.now - presence.since - max(self._time - time, 0.0)
-        return PlaceEvent(
-            kind,
-            time,
-            presence.place,
-            presence.camera,
-            presence.track_id,
-            presence.global_id,
-            self._names.get(presence.person, ""),
-            start=time - max(dwell, 0.0),
-            entered=presence.entered,
-            left=left,
-            occupancy=self._presences.occupancy(presence.place),
-        )
-
-    def _begin(self, presence: Presence) -> None:
-        """A stay is told."""
-        presence.told = True
-        if presence.place in self._zone_of:
-            if presence.entered:
-                self._passed[presence.place, "in"] = self._passed.get((presence.place, "in"), 0) + 1
-            self._tell(self._event("zone_entered", presence, presence.start))
-            self._compare_occupancy(presence.place, presence.camera)
-        elif presence.place == EVERYWHERE:
-            self._tell(self._event("first_seen", presence, presence.start))
-
-    def _end(self, presence: Presence, *, left: bool, time: float | None = None) -> None:
-        """A stay is over."""
-        if presence in self._waiting:
-            self._waiting.remove(presence)
-            if presence.place in self._zone_of:
-                self._begin(presence)
-        self._presences.end(presence)
-        if not presence.told:
-            return
-        time = self._time if time is None else time
-        if presence.place in self._zone_of:
-            if left:
-                self._passed[presence.place, "out"] = self._passed.get((presence.place, "out"), 0) + 1
-            self._tell(self._event("zone_left", presence, time, left=left))
-            self._compare_occupancy(presence.place, presence.camera)
-        elif presence.place == EVERYWHERE:
-            self._tell(self._event("last_seen", presence, time))
-
-    def _joined(self, presence: Presence) -> None:
-        """Two people at a place turned out to be one."""
-        if presence.place in self._zone_of:
-            self._compare_occupancy(presence.place, presence.camera)
-
-    def _compare_occupancy(self, place: str, camera: str = "") -> None:
-        limit, people = self._zone_of[place].occupancy, self._presences.occupancy(place)
-        if (people >= limit) == (place in self._crowded):
-            return
-        reached = people >= limit
-        (self._crowded.add if reached else self._crowded.discard)(place)
-        kind: Any = "occupancy_reached" if reached else "occupancy_ended"
-        self._tell(PlaceEvent(kind, self._time, place, camera, occupancy=people))
-
-    # ---------------------------------------------------------------- time
+        since = clock - min(max(self._stays.time - opened.start, 0.0), clock)
+        self._stays.open(opened.place, (camera, opened.track_id), opened.start, since, entered=opened.entered)
 
     def _tick(self) -> None:
         """What time alone brings about."""
@@ -400,49 +269,8 @@ class PlaceMonitor:
         self._next_tick = clock + _TICK
         for camera, places in self._cameras.items():
             self._apply(camera, places.table.expire(clock))
-        for presence in list(self._waiting):
-            self._tell_waiting(presence)
-        for presence in self._presences:
-            if presence.empty_since is not None and clock - presence.empty_since > self._patience(presence.place):
-                self._end_unseen(presence)
-            elif presence.place in self._zone_of:
-                self._loiters(presence)
-        self._events += self._alerts.on_time(self._time, clock, self._names)
-        self._records.drop_old(self._time)
-
-    def _end_unseen(self, presence: Presence) -> None:
-        """A stay is over that ended when the person was shown last."""
-        unseen = 0.0 if presence.empty_since is None else self._clock.now - presence.empty_since
-        self._end(presence, left=False, time=self._time - unseen)
-
-    def _tell_waiting(self, presence: Presence) -> None:
-        """Whether a stay that began inside, or at the site, can be told now."""
-        if presence.place not in self._zone_of:
-            known = presence.person > 0 and (self._confirmed is None or presence.person in self._confirmed)
-            ready = known or presence.place != EVERYWHERE
-        else:
-            ready = presence.person > 0 or self._clock.now - presence.since >= _UNDECIDED
-        current = self._presences.at(presence.place).get(presence.person)
-        if current is not presence:  # it is one with another by now
-            self._waiting.remove(presence)
-        elif ready:
-            self._waiting.remove(presence)
-            if not presence.told:
-                self._begin(presence)
-
-    def _patience(self, place: str) -> float:
-        if place in self._zone_of:
-            return 0.0
-        return _ABSENT if place == EVERYWHERE else _CAMERA_LOST
-
-    def _loiters(self, presence: Presence) -> None:
-        limit = self._zone_of[presence.place].loitering_time
-        if not limit or not presence.told or "loitering" in presence.marks:
-            return
-        shown = max((self._last_shown(key) for key in presence.tracks), default=-inf)
-        if shown - presence.since >= limit:  # and not somebody who was lost meanwhile
-            presence.marks.add("loitering")
-            self._tell(self._event("loitering", presence, self._time))
+        self._stays.tick(clock)
+        self._records.drop_old(self._stays.time)
 
     def _last_shown(self, key: TrackKey) -> float:
         camera = self._cameras.get(key[0])
