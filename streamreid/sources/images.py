@@ -12,8 +12,9 @@ import numpy as np
 
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
-from streamreid.media import PICTURE_SUFFIXES, is_picture
+from streamreid.media import is_picture
 from streamreid.sources.base import Selection, SourceBase
+from streamreid.sources.local_files import NO_PICTURES, picture_folder
 from streamreid.sources.picture_names import frame_numbers, name_times, usual_step
 from streamreid.types import ClockName, Frame, Image
 
@@ -58,7 +59,7 @@ class ImageFolderSource(SourceBase):
         folder = Path(config.uri)
         if not folder.is_dir():
             raise SourceError(f"{self._where}: no such folder. Check the path")
-        self._folder = folder / "img1" if (folder / "img1").is_dir() else folder
+        self._folder = picture_folder(folder)
         try:
             self._files = sorted((p for p in self._folder.iterdir() if is_picture(p) and p.is_file()), key=natural_key)
         except OSError as e:
@@ -66,10 +67,7 @@ class ImageFolderSource(SourceBase):
                 f"{self._where}: the folder cannot be read ({e.strerror}). Check its permissions"
             ) from None
         if not self._files:
-            raise SourceError(
-                f"{self._where}: contains no pictures ({', '.join(sorted(PICTURE_SUFFIXES))}). Name the folder that "
-                "has them"
-            )
+            raise SourceError(f"{self._where}: {NO_PICTURES}")
         self._places, self._lasts, self._clock = self._placed()
         self._closed = False
 

@@ -8,16 +8,19 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from streamreid.config import CameraConfig
-from streamreid.media import MOST_DEVICES, webcam_number
+from streamreid.media import MOST_DEVICES, PICTURE_SUFFIXES, is_picture, webcam_number
 from streamreid.sources.kinds import is_remote
 
-__all__ = ["file_fault", "source_fault"]
+__all__ = ["NO_PICTURES", "file_fault", "picture_folder", "source_fault"]
 
 _HOST = re.compile(
     r"(?:\d{1,3}(?:\.\d{1,3}){3}|localhost)(?::\d+)?(?:/.*)?|(?:[\w-]{1,63}\.){1,8}[a-z]{2,20}(?::\d+)?/.*",
     re.IGNORECASE,
 )
 """What looks like a host, with or without a port and a path."""
+
+NO_PICTURES = f"contains no pictures ({', '.join(sorted(PICTURE_SUFFIXES))}). Name the folder that has them"
+"""What is wrong with a folder that is no camera."""
 
 _PATTERN = re.compile(r"[*?\[]")
 
@@ -28,7 +31,16 @@ def source_fault(camera: CameraConfig) -> str:
     uri = camera.uri
     if is_remote(uri) or webcam_number(uri) is not None:
         return ""
-    return file_fault(Path(unquote(urlsplit(uri).path) if "://" in uri else uri))
+    path = Path(unquote(urlsplit(uri).path) if "://" in uri else uri)
+    fault = file_fault(path)
+    if not fault and path.is_dir() and not any(is_picture(p) for p in picture_folder(path).iterdir()):
+        return NO_PICTURES
+    return fault
+
+
+def picture_folder(folder: Path) -> Path:
+    """Where the pictures of a folder lie: in a MOTChallenge sequence in its ``img1``."""
+    return folder / "img1" if (folder / "img1").is_dir() else folder
 
 
 def file_fault(path: Path) -> str:

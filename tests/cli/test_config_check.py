@@ -130,6 +130,17 @@ def test_a_source_that_is_no_file_says_what_to_do(call, folder, uri, words):
     assert not (folder / "out").exists()
 
 
+def test_a_folder_needs_pictures(call, tmp_path):
+    (tmp_path / "img1").mkdir()
+    camera = CameraConfig(name="a", uri=str(tmp_path))
+    assert "contains no pictures" in source_fault(camera)
+    code, out, err = call("run", tmp_path, "--detector", "yolo11m", "-o", tmp_path / "out")
+    assert code == 3
+    assert "contains no pictures" in " ".join((out + err).split())
+    (tmp_path / "img1" / "000001.jpg").touch()
+    assert source_fault(camera) == ""
+
+
 def test_what_can_be_read_has_no_fault(scene):
     camera = CameraConfig(name="left", uri=str(scene.camera("left", [0])))
     assert source_fault(camera) == ""
