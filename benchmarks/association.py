@@ -166,7 +166,7 @@ def doubts(walked: Walked, person: Mapping[Key, int]) -> tuple[float, float]:
     made = track_fragments(looks, slots=settings.prototypes, visibility=settings.visibility)
     site = walked.replay.site
     pairs = labelled_pairs(made, person, site.calibration.calibration, settings.unification, site.associator.means)
-    said = probabilities(settings.link, pairs)
+    said = probabilities(site.associator.link_model, pairs)
     near = said > 0.05
     return reliability(said, pairs.same, pairs.weight).error, reliability(
         said[near], pairs.same[near], pairs.weight[near]
@@ -324,11 +324,19 @@ def scenes(options: Any) -> None:
         compare(scene.name, cache, truth, {v: VARIANTS[v] for v in options.variants}, options)
 
 
+def swapped_ids(truth: Table, one: int, two: int) -> Table:
+    """Ground truth in which two people have each other's id."""
+    ids = np.select([truth.ids == one, truth.ids == two], [two, one], truth.ids)
+    return replace(truth, ids=ids)
+
+
 def clip(options: Any) -> None:
     """A recorded clip."""
     truth = {name: read_mot(Path(file)) for name, _, file in (t.partition("=") for t in options.truth)}
+    for name, _, ids in (s.partition("=") for s in options.swap):
+        truth[name] = swapped_ids(truth[name], *map(int, ids.split(":")))
     head()
-    compare(options.cache.name, options.cache, truth, VARIANTS, options)
+    compare(options.cache.name, options.cache, truth, {v: VARIANTS[v] for v in options.variants}, options)
 
 
 # ---------------------------------------------------------------- scale
@@ -419,13 +427,14 @@ def main() -> None:
     one.add_argument("--engine", default="auto")
     one.add_argument("--base", type=Path, help="bundle of a global ReID model")
     one.add_argument("--first", type=int, help="as if each camera ended after so many frames")
-    one.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
     one.set_defaults(run=scenes)
     two = verbs.add_parser("clip")
     two.add_argument("cache", type=Path)
     two.add_argument("--truth", action="append", required=True, help="CAMERA=FILE")
+    two.add_argument("--swap", action="append", default=[], help="CAMERA=ID:ID, whose ids the truth has exchanged")
     two.set_defaults(run=clip)
     for verb in (one, two):
+        verb.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
         verb.add_argument("--frames", default=None, help="FIRST:LAST")
         verb.add_argument("--partial", action="append", default=[], help="camera in which not everybody is annotated")
         verb.add_argument("--set", action="append", default=[], help="SECTION.KEY=VALUE for all variants")

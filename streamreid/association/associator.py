@@ -28,7 +28,7 @@ from streamreid.association.spatial_evidence import SpatialEvidence
 from streamreid.association.topology import CameraGraph
 from streamreid.association.track_evidence import Evidence, Presence
 from streamreid.clocks.clock_jumps import ClockJumpFilter
-from streamreid.config import AssociationConfig
+from streamreid.config import AssociationConfig, LinkConfig
 from streamreid.errors import EngineMismatchError
 from streamreid.features.prototype_bank import PrototypeSums
 from streamreid.features.similarity import Calibration, SiteCalibration
@@ -313,6 +313,11 @@ class Associator:
         """Begin with what an earlier run learnt of how the cameras relate, before anything is observed."""
         if self.config.link.times:
             learnt.begin(self._grouping.times, self._grouping.places)
+
+    @property
+    def link_model(self) -> LinkConfig:
+        """The link model as it is on this site."""
+        return self._grouping.link
 
     @property
     def adaptation(self) -> SiteAdaptation | None:

@@ -12,6 +12,7 @@ from streamreid.association.agglomerative_clustering import Labels
 from streamreid.association.camera_normalisation import CameraMeans
 from streamreid.association.identity_registry import IdentityRegistry
 from streamreid.association.learnt_places import LearntPlaces
+from streamreid.association.link_intercept import LinkIntercept, some_pairs
 from streamreid.association.link_model import explain, link_log_odds, link_terms, sigmoid
 from streamreid.association.older_evidence import OlderEvidence
 from streamreid.association.older_identities import OlderIdentities
@@ -27,7 +28,7 @@ from streamreid.association.topology import CameraGraph, Presences
 from streamreid.association.track_evidence import Evidence
 from streamreid.association.track_graph import Graph, square
 from streamreid.association.track_similarity import Comparison, compare
-from streamreid.config import AssociationConfig
+from streamreid.config import AssociationConfig, LinkConfig
 from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.types import BoolArray, FloatArray, IdentityEvent, IntArray, TrackKey
 
@@ -81,6 +82,7 @@ class OnlineClustering:
         times: How the times of one person's tracks relate, as learnt.
         places: Where tracks stood, as learnt; None where cameras are calibrated.
         index: Finds older identities.
+        intercept: How probable links are here on average, as learnt; None where it is not.
         adaptation: As given.
     """
 
@@ -109,6 +111,7 @@ class OnlineClustering:
         self._levels = StrangerLevels()
         self.places = LearntPlaces() if place is None and config.link.times else None
         self.times = TimeRelations(self.places)
+        self.intercept = LinkIntercept() if self._learns_intercept else None
         self.weighed = 0
 
     def decide(self, tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry) -> Decision:
@@ -129,6 +132,7 @@ class OnlineClustering:
         labels, probability = graph.agglomerate(groups, threshold)
         self._held.decided(graph)
         self._learn_times(nodes, graph, labels)
+        self._learn_intercept(nodes, labels)
         owner = owners(labels, graph, tracks)
         self.weighed = len(graph.code)
         group = labels.tolist()
@@ -191,7 +195,7 @@ class OnlineClustering:
             self.times,
             place,
             self._held,
-            self.config.link,
+            self.link,
             self._calibration,
             self._graph,
             book,
@@ -224,6 +228,33 @@ class OnlineClustering:
         kept = (labels[one] == labels[two]) & (two < len(nodes.keys)) & (looks >= _SURE) & ~graph.forbidden
         sure = SurePairs(one[kept], two[kept], sigmoid(looks[kept]))
         self.times.learn(now, nodes.keys, start, end, sure)
+
+    @property
+    def _learns_intercept(self) -> bool:
+        """Whether the intercept follows the site: not where it was fitted to the site, nor where places decide."""
+        link = self.config.link
+        return link.learn_intercept and not link.source and self._place is None
+
+    @property
+    def link(self) -> LinkConfig:
+        """The link model as it is on this site."""
+        link = self.config.link
+        if self.intercept is None or not self.intercept.change:
+            return link
+        return link.model_copy(update={"intercept": link.intercept + self.intercept.change})
+
+    def _learn_intercept(self, nodes: PairWeighing, labels: Labels) -> None:
+        """Learn from the tracks of the window how probable links are on average."""
+        now = float(nodes.spans[1].max(initial=-np.inf))
+        if self.intercept is None or len(nodes.keys) < 2 or not self.intercept.due(now):
+            return
+        one, two, count = some_pairs(len(nodes.keys))
+        found = nodes.weigh(one * len(nodes) + two)
+        may = ~found.forbidden & (found.terms["common"] > 0)
+        log_odds = link_log_odds(self.config.link, {name: term[may] for name, term in found.terms.items()})
+        if len(log_odds):
+            linked = float((labels[one] == labels[two])[may].mean())
+            self.intercept.learn(log_odds, linked, float(nodes.crowd[0]), count * len(log_odds) / len(one))
 
     def _crowd(self, before: np.ndarray, count: int) -> FloatArray:
         """``[N]``: how many people may be meant, those in the window, or for older identities all that are
@@ -275,7 +306,7 @@ class OnlineClustering:
             crowd=crowd,
             place=place,
         )
-        log_odds = link_log_odds(self.config.link, terms)
+        log_odds = link_log_odds(self.link, terms)
         log_odds += np.float32(self.config.link.exclusion)
         weight = found.common if place is None else np.maximum(found.common, (np.abs(place) > 0.1).astype(np.float32))
         forbidden = seen.simultaneous()
@@ -349,7 +380,7 @@ class OnlineClustering:
         gap, other = seen.gaps()
         both, looks = sides(nodes), self._calibration.log_odds(found.similarity)
         terms = link_terms(found, looks, both[:n], both[n:], gap=gap[:, n:], other=other[:, n:], crowd=1.0, place=place)
-        log_odds = link_log_odds(self.config.link, terms) + np.float32(self.config.link.exclusion)
+        log_odds = link_log_odds(self.link, terms) + np.float32(self.config.link.exclusion)
         common = found.common if place is None else np.maximum(found.common, np.abs(place) > 0.1)
         never = seen.simultaneous()
         if self._graph.config is not None:
@@ -392,7 +423,7 @@ class OnlineClustering:
         known = weight > 0
         if not known.any():
             return {}
-        result = explain(self.config.link, {name: term[known] for name, term in terms.items()})
+        result = explain(self.link, {name: term[known] for name, term in terms.items()})
         nearest = int(others[known][log_odds[known].argmax()])
         if nearest < len(graph.keys):
             evidence = tracks[graph.keys[nearest]]

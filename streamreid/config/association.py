@@ -35,12 +35,19 @@ class LinkConfig(Section):
     """
 
     source: str = Field(default="", description="What it was fitted on.")
-    intercept: float = Field(default=-1.0, description="Log-odds where no evidence says anything.")
+    intercept: float = Field(default=-0.6, description="Log-odds where no evidence says anything.")
     exclusion: float = Field(
-        default=2.5,
+        default=2.1,
         description=(
             "Added when it is decided who belongs together: most of the others who may be meant turn out to be "
             "somebody else, so who is left is likelier. Chosen on generated people."
+        ),
+    )
+    learn_intercept: bool = Field(
+        default=True,
+        description=(
+            "Let the intercept follow the site while running, so that the probabilities of all pairs of tracks add up "
+            "to as many as can be one person; not where `calibrate` has fitted it, nor with calibrated cameras."
         ),
     )
     looks: float = Field(

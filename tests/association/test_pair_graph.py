@@ -5,9 +5,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 from streamreid.association import Associator, CameraGraph, associator
 from streamreid.association.agglomerative_clustering import agglomerate
+from streamreid.association.link_intercept import LIMIT, PRIOR
+from streamreid.association.link_model import link_log_odds
 from streamreid.association.online_clustering import Decision, OnlineClustering, owners
 from streamreid.association.pair_graph import LinkBound
 from streamreid.association.time_relations import SurePairs
@@ -75,6 +78,7 @@ class EveryPair(OnlineClustering):
         labels = agglomerate(graph.log_odds, graph.weight, graph.forbidden, threshold=float(np.log(p / (1 - p))))
         probability, owner = membership(labels, graph), owners(labels, graph, tracks)
         self._learn(found, graph, labels)
+        self._learn_how_probable(found, graph, labels)
         dense = SimpleNamespace(find=lambda a, b: (len(nodes) * a + b, a >= 0), terms={"times": times.ravel()})
         self._held.decided(dense)
         links = [(k, owner.get(int(labels[i]), 0), float(probability[i])) for i, k in enumerate(keys)]
@@ -101,6 +105,20 @@ class EveryPair(OnlineClustering):
         ]
         one, two, p = np.array(sure, float).reshape(-1, 3).T
         self.times.learn(now, found.keys, *found.spans, SurePairs(one.astype(int), two.astype(int), p))
+
+    def _learn_how_probable(self, found, graph, labels):
+        count = len(found.keys)
+        if self.intercept is None or count < 2 or not self.intercept.due(max(found.spans[1])):
+            return
+        log_odds = link_log_odds(self.config.link, graph.terms)
+        pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
+        pairs = [(i, j) for i, j in pairs if graph.terms["common"][i, j] > 0 and not graph.forbidden[i, j]]
+        said = np.array([log_odds[i, j] for i, j in pairs], float)
+        linked = sum(labels[i] == labels[j] for i, j in pairs)
+        expected = (linked + len(pairs) / max(found.crowd[0], 1)) / 2
+        if len(pairs):
+            change = brentq(lambda d: np.sum(1 / (1 + np.exp(-said - d))) + PRIOR * d - expected, -9, 99)
+            self.intercept.change = float(np.clip(change, 0, LIMIT))
 
 
 def shared(a, b):
