@@ -1,26 +1,8 @@
 """Caches on the command line: run --cache, replay, and what is refused."""
 
-import sys
-
 import pytest
 
-from streamreid.cli import main
-
 pytest.importorskip("pyarrow")
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run the command in this process: exit code, standard output, standard error in one line."""
-
-    def run(*args):
-        monkeypatch.setattr(sys, "argv", ["streamreid", *map(str, args)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        captured = capsys.readouterr()
-        return end.value.code or 0, captured.out, captured.err.replace("\n", " ")
-
-    return run
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The verbs train, parse-labels, export and evaluate reid, from the command line's side."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -11,13 +10,7 @@ from typer.testing import CliRunner
 
 from streamreid.cli import app
 from streamreid.errors import ConfigError, DataError
-
-_path = Path(__file__).parent.parent / "training" / "test_training_data.py"
-_spec = importlib.util.spec_from_file_location("training_data_helpers_for_cli", _path)
-assert _spec is not None
-assert _spec.loader is not None
-helpers = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(helpers)
+from tests.support.training_data import make_folder
 
 
 def test_parse_labels_labels_people_and_leaves_the_rest_out(tmp_path: Path, shared: Path) -> None:
@@ -62,7 +55,7 @@ def test_from_pictures_to_scores(tmp_path: Path) -> None:
     pytest.importorskip("lightning")
     pytest.importorskip("matplotlib")
     pytest.importorskip("timm")
-    data = helpers.make_folder(tmp_path / "data", people=6)
+    data = make_folder(tmp_path / "data", people=6)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         f"data:\n  - {{images: {data.images}, labels: {data.labels}, validation: 3}}\n"

@@ -1,11 +1,8 @@
 """Tuning from the command line, on caches of generated recordings."""
 
-import sys
-
 import pytest
 import yaml
 
-from streamreid.cli import main
 from streamreid.errors import ConfigError, DataError
 from streamreid.pipeline import Pipeline
 from streamreid.replay.trials import load_recordings, score_recordings, split
@@ -13,18 +10,6 @@ from streamreid.replay.trials import load_recordings, score_recordings, split
 pytest.importorskip("pyarrow")
 pytest.importorskip("optuna")
 pytest.importorskip("trackeval")
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    def run(*args):
-        monkeypatch.setattr(sys, "argv", ["streamreid", *map(str, args)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        captured = capsys.readouterr()
-        return end.value.code or 0, captured.out, captured.err.replace("\n", " ")
-
-    return run
 
 
 def store(scene, folder, *cameras, embedder=None, **sections):

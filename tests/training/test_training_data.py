@@ -13,25 +13,7 @@ from streamreid.datasets.labels import LABEL_SIZE, class_map, contact_sheet, rea
 from streamreid.errors import DataError
 from streamreid.training.data import PictureCache, batch_rows, make_batch
 from streamreid.training.recipe import AugmentationConfig
-
-
-def make_folder(root: Path, people: int = 6, cameras: int = 2, pictures: int = 3) -> DatasetConfig:
-    """Coloured rectangles as people: torso and legs in the person's own colours."""
-    images, labels = root / "images", root / "labels"
-    images.mkdir(parents=True)
-    labels.mkdir()
-    label = np.zeros(LABEL_SIZE, np.uint8)
-    label[6:14, 12:20], label[14:34, 8:24], label[34:60, 10:22] = 1, 2, 4
-    for person in range(people):
-        for camera in range(1, cameras + 1):
-            for number in range(pictures):
-                image = np.full((128, 64, 3), 90, np.uint8)
-                image[28:68, 16:48] = (40 * person, 255 - 40 * person, 20 * camera)
-                image[68:120, 20:44] = (255 - 40 * person, 30 * person, 128)
-                name = f"{person:04d}_c{camera}s1_{number:06d}_00"
-                cv2.imwrite(str(images / f"{name}.png"), image)
-                cv2.imwrite(str(labels / f"{name}.png"), label)
-    return DatasetConfig(images=str(images), labels=str(labels))
+from tests.support.training_data import make_folder
 
 
 def test_split_merges_datasets_and_holds_people_out(tmp_path: Path) -> None:

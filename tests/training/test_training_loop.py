@@ -1,7 +1,6 @@
 """The loop: learns, goes on identically after an interruption, and stops at NaN without harm."""
 
 import csv
-import importlib.util
 import itertools
 from pathlib import Path
 
@@ -14,19 +13,12 @@ from streamreid.errors import ConfigError, DataError, StreamReIDError  # noqa: E
 from streamreid.training import loop, objective  # noqa: E402
 from streamreid.training.optimizer import MovingAverage, rate_factor  # noqa: E402
 from streamreid.training.recipe import TrainConfig  # noqa: E402
-
-_spec = importlib.util.spec_from_file_location(
-    "training_data_helpers", Path(__file__).with_name("test_training_data.py")
-)
-assert _spec is not None
-assert _spec.loader is not None
-_helpers = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_helpers)
+from tests.support.training_data import make_folder  # noqa: E402
 
 
 @pytest.fixture
 def recipe(tmp_path: Path, shared: Path) -> TrainConfig:
-    data = _helpers.make_folder(tmp_path / "data", people=5).model_copy(update={"validation": 1})
+    data = make_folder(tmp_path / "data", people=5).model_copy(update={"validation": 1})
     weights = shared / "data" / "weights" / "person-reidentification-retail-0277.xml"
     return TrainConfig.model_validate(
         {

@@ -1,7 +1,6 @@
 """Training with several processes, with a teacher, of some modules alone, with other parts; TensorBoard. On a tiny
 network."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -22,19 +21,12 @@ from streamreid.training.losses import teacher_loss  # noqa: E402
 from streamreid.training.optimizer import make_optimizer  # noqa: E402
 from streamreid.training.papers.imitation import imitation_loss  # noqa: E402
 from streamreid.training.recipe import NetworkConfig, ScheduleConfig, TrainConfig, load_recipe  # noqa: E402
-
-_spec = importlib.util.spec_from_file_location(
-    "training_data_helpers", Path(__file__).with_name("test_training_data.py")
-)
-assert _spec is not None
-assert _spec.loader is not None
-_helpers = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_helpers)
+from tests.support.training_data import make_folder  # noqa: E402
 
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> TrainConfig:
-    data = _helpers.make_folder(tmp_path / "data", people=5)
+    data = make_folder(tmp_path / "data", people=5)
     return TrainConfig.model_validate(
         {
             "data": [data.model_dump()],
@@ -205,7 +197,7 @@ def test_eight_parts_come_from_the_labels(recipe: TrainConfig) -> None:
 
 
 def test_labels_of_other_parts_cannot_be_mixed(recipe: TrainConfig, tmp_path: Path) -> None:
-    other = _helpers.make_folder(tmp_path / "other", people=3)
+    other = make_folder(tmp_path / "other", people=3)
     (Path(other.labels) / "parts.json").write_text('{"parts": ["body"]}')
     with pytest.raises(DataError, match="same --parts for all"):
         loop.train(recipe.model_copy(update={"data": (*recipe.data, other)}))

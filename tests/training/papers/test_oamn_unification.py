@@ -18,6 +18,7 @@ from streamreid.training.export import export_unified  # noqa: E402
 from streamreid.training.network import PartNetwork  # noqa: E402
 from streamreid.training.papers.oamn.unification import VARIANTS, Unified, keep_masks  # noqa: E402
 from streamreid.training.recipe import NetworkConfig  # noqa: E402
+from tests.support.training_data import make_folder  # noqa: E402
 
 
 def network(**changes: object) -> PartNetwork:
@@ -80,16 +81,7 @@ def test_variants_need_a_grader(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_from_training_to_unified_evaluation(tmp_path: Path) -> None:
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location(
-        "training_data_helpers", Path(__file__).parents[1] / "test_training_data.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    helpers = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(helpers)
-    data = helpers.make_folder(tmp_path / "data", people=4)
+    data = make_folder(tmp_path / "data", people=4)
     recipe = {
         "data": [{"images": data.images, "labels": data.labels}],
         "network": {"backbone": "test_resnet", "dim": 16, "grader": True},
