@@ -32,7 +32,8 @@ from streamreid.cluster.ray_handles import RayHandle, find_worker
 from streamreid.cluster.ray_session import NAMESPACE, RaySession, installed
 from streamreid.cluster.run_worker import RunWorker
 from streamreid.cluster.site_marker import ExtraWorker
-from streamreid.cluster.site_process import SiteProcess, SiteProgress, SiteTask
+from streamreid.cluster.site_process import SiteProcess
+from streamreid.cluster.site_task import SiteProgress, SiteTask
 from streamreid.cluster.site_watch import ANSWER_SECONDS, SiteCalls, SiteWatch
 from streamreid.cluster.supervisor import OPEN_SECONDS
 from streamreid.cluster.worker_slots import WorkerAway, WorkerSlot

@@ -15,7 +15,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from importlib import import_module
@@ -25,12 +24,12 @@ from typing import Any
 from streamreid._limits import raise_open_files
 from streamreid._threads import Thread
 from streamreid.cameras.runtime_overrides import CameraOverrides
-from streamreid.cluster.lease_store import LeaseStore
 from streamreid.cluster.leases import Leases
 from streamreid.cluster.site_desk import SiteDesk
 from streamreid.cluster.site_log import SiteLog
 from streamreid.cluster.site_marker import ExtraWorker, SiteMarker
 from streamreid.cluster.site_service import SiteService
+from streamreid.cluster.site_task import SiteProgress, SiteTask
 from streamreid.cluster.supervisor import Supervisor
 from streamreid.cluster.worker_slots import Assignment, WorkerSlot
 from streamreid.config import CameraConfig, Config
@@ -42,11 +41,10 @@ from streamreid.runs.result_folder import ResultsFolder
 from streamreid.runs.run import run
 from streamreid.runs.summary import Summary
 from streamreid.secrets import redact
-from streamreid.serving import LivePage, LiveParts
 from streamreid.sinks import Sink
 from streamreid.sources import few_arenas, is_live, with_kinds
 
-__all__ = ["SiteProcess", "SiteProgress", "SiteTask"]
+__all__ = ["SiteProcess"]
 
 log = logging.getLogger(__name__)
 
@@ -60,66 +58,6 @@ _LEAD_SECONDS = 0.2
 _HIDDEN_LEASES = ".leases.jsonl"
 _DESCRIBE_SECONDS = 0.2
 """Between sentences of progress, which cost a millisecond."""
-
-
-@dataclass(frozen=True)
-class SiteTask:
-    """What the process of a site is to do, in values that can be sent to it.
-
-    Args:
-        run: Id of the run, the same for all processes of its site.
-        config: Cameras and settings.
-        folder: Of the results.
-        directory: Working folder of the command, for relative paths.
-        leases: Where leases are kept.
-        overwrite: Whether results that are there are replaced.
-        append: Whether a live run goes on in a folder with results.
-        stay: Go on without any camera.
-        describe: Says in a sentence what the run is doing.
-        page: Makes the page for people beside the HTTP interface; None: there is none.
-    """
-
-    run: str
-    config: Config
-    folder: Path
-    directory: Path
-    leases: LeaseStore
-    overwrite: bool = False
-    append: bool = True
-    stay: bool = False
-    describe: Callable[[Run], str] = repr
-    page: Callable[[LiveParts], LivePage] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SiteProgress:
-    """How a site is doing.
-
-    Args:
-        pid: Its process.
-        standby: Whether another process runs the site.
-        ready: Whether the run has begun.
-        text: What it is doing, in a sentence.
-        address: Of its HTTP interface; empty without it.
-        frames: Frames with results in this process.
-        wanted: Labels of workers that are to be started.
-        log: What was logged since the last question.
-        done: Whether the run is over.
-        problem: Why it could not begin or go on; empty if it could.
-        summary: Of a run that is over.
-    """
-
-    pid: int
-    standby: bool = False
-    ready: bool = False
-    text: str = ""
-    address: str = ""
-    frames: int = 0
-    wanted: Sequence[Mapping[str, str]] = ()
-    log: list[tuple[str, int, str]] = field(default_factory=list)
-    done: bool = False
-    problem: str = ""
-    summary: Summary | None = None
 
 
 class SiteProcess:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from streamreid._threads import Thread
 from streamreid.cluster.site_log import show
-from streamreid.cluster.site_process import SiteProgress
+from streamreid.cluster.site_task import SiteProgress
 from streamreid.cluster.worker_slots import WorkerAway
 
 __all__ = ["SiteCalls", "SiteWatch"]

@@ -14,7 +14,7 @@ from streamreid._folders import FolderLock
 from streamreid.cluster import ray_handles, ray_run
 from streamreid.cluster.ray_handles import RayHandle
 from streamreid.cluster.ray_run import RayRun
-from streamreid.cluster.site_process import SiteProgress
+from streamreid.cluster.site_task import SiteProgress
 from streamreid.cluster.site_watch import SiteWatch
 from streamreid.cluster.worker_slots import WorkerAway
 from streamreid.errors import ClusterError

@@ -16,7 +16,8 @@ from streamreid.cluster.lease_store import LeaseStore
 from streamreid.cluster.leases import LeasesAway, owned_twice
 from streamreid.cluster.run_worker import RunWorker
 from streamreid.cluster.site_marker import SiteMarker
-from streamreid.cluster.site_process import SiteProcess, SiteTask
+from streamreid.cluster.site_process import SiteProcess
+from streamreid.cluster.site_task import SiteTask
 from streamreid.cluster.worker_slots import Assignment, WorkerAway, WorkerSlot
 from streamreid.config import CameraConfig, ClusterConfig, Config
 from streamreid.errors import CameraExists, CameraNotFound, SourceError
