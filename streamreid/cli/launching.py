@@ -81,7 +81,7 @@ def require_a_file(cameras: Sequence[CameraConfig]) -> None:
     faults = {}
     for camera in cameras:
         try:
-            faults[camera.name] = source_fault(camera)
+            faults[camera.name] = "" if camera.paused else source_fault(camera)
         except (OSError, ValueError):  # what is wrong with it is said when it is opened
             return
     if all(faults.values()):
