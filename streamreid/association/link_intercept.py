@@ -1,11 +1,12 @@
 """Probabilities that add up: how probable links are on average is learnt of the site.
 
-On cameras that nobody trained for, people look more or less alike than where the link model was fitted, and all
-probabilities are too low or too high together. Nobody says who is who, but two counts say how many pairs of tracks are
-one person: of N people who are equally often seen, one pair in N is; and those that were linked are. The intercept of
-the link model follows the mean of both (an update of calibration-in-the-large; Steyerberg, "Clinical Prediction
-Models", 2009; to an estimated number of cases as in Saerens et al., "Adjusting the outputs of a classifier
-to new a priori probabilities", Neural Computation 2002). With d the change and x the log-odds of the pairs,
+On cameras that nobody trained for, people look less alike from camera to camera than where the link model was fitted,
+and all probabilities are too low together. Nobody says who is who, but two counts say how many pairs of tracks are one
+person: of N people who are equally often seen, one pair in N is; and those that were linked are. The intercept of the
+link model follows the geometric mean of both, which is nothing where nobody was linked: an update of
+calibration-in-the-large (Steyerberg, "Clinical Prediction Models", 2009) to an estimated number of cases, as in Saerens
+et al., "Adjusting the outputs of a classifier to new a priori probabilities", Neural Computation 2002. With d the
+change and x the log-odds of the pairs,
 
     sum sigmoid(x + d) + PRIOR d = expected pairs of one person
 
@@ -116,5 +117,5 @@ class LinkIntercept:
             people: How many people may be meant.
             pairs: How many pairs these are a sample of.
         """
-        expected = pairs * (linked + 1.0 / max(people, 1.0)) / 2
+        expected = pairs * float(np.sqrt(linked / max(people, 1.0)))
         self.change = intercept_change(log_odds, expected, pairs)

@@ -96,8 +96,16 @@ def test_both_counts_have_a_say():
     """One pair in so many people, and what was linked."""
     x, _ = drawn(30, 3, shift=0.0, seed=3)
     made = LinkIntercept()
-    made.learn(x, linked=0.02, people=30.0, pairs=float(len(x)))
-    assert made.change == pytest.approx(intercept_change(x, len(x) * (0.02 + 1 / 30) / 2))
+    made.learn(x, linked=0.05, people=15.0, pairs=float(len(x)))
+    assert made.change == pytest.approx(intercept_change(x, len(x) * (0.05 / 15) ** 0.5))
+    assert made.change > 0
+
+
+def test_where_nobody_is_linked_nothing_changes():
+    """Cameras of which each sees other people: one pair in so many would be too many."""
+    made = LinkIntercept()
+    made.learn(np.full(20_000, -7.0, np.float32), linked=0.0, people=200.0, pairs=20_000.0)
+    assert made.change == 0.0
 
 
 def test_the_link_model_is_raised_unless_it_was_fitted_or_places_decide():

@@ -115,7 +115,7 @@ class EveryPair(OnlineClustering):
         pairs = [(i, j) for i, j in pairs if graph.terms["common"][i, j] > 0 and not graph.forbidden[i, j]]
         said = np.array([log_odds[i, j] for i, j in pairs], float)
         linked = sum(labels[i] == labels[j] for i, j in pairs)
-        expected = (linked + len(pairs) / max(found.crowd[0], 1)) / 2
+        expected = (linked * len(pairs) / max(found.crowd[0], 1)) ** 0.5
         if len(pairs):
             change = brentq(lambda d: np.sum(1 / (1 + np.exp(-said - d))) + PRIOR * d - expected, -9, 99)
             self.intercept.change = float(np.clip(change, 0, LIMIT))
