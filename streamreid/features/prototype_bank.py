@@ -274,6 +274,14 @@ class PrototypeBank:
         self._mass[into] = np.where(unknown, self._mass[source], self._mass[into])
         self._changed()
 
+    def absorb(self, into: Rows, source: Rows) -> None:
+        """Tracks ``into`` [M] turn out to be the persons of tracks ``source`` [M], seen from other sides: they know
+        what both knew, their own looks as one more observation."""
+        own = self.summary(into)
+        self._parts[into], self._mass[into] = self._parts[source], self._mass[source]
+        self._changed()
+        self.update(into, own, np.ones(len(into), np.float32))
+
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Drop every track that is not in the mask ``rows`` [T]."""
         self._parts, self._mass = self._parts[rows], self._mass[rows]

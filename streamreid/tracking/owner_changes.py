@@ -5,6 +5,10 @@ So looks that are less like the track than those of one person in one camera nea
 nothing is learnt of it until several looks together say whether the person of before is back, or somebody else has been
 there since the doubt began. Of tracks that met nobody only looks of quite another person raise a doubt: people turn
 round and walk through shadows.
+
+Some are taken for somebody else all the same. When the ended track is found again just where the one that went on for
+it is missed, there was one person all the time. Both tracks would take turns from then on, and as they overlap in
+time, nothing could make them one identity again: so the newer one goes on alone, with the looks of both.
 """
 
 from __future__ import annotations
@@ -15,10 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.boxes import pair_intersection
 from streamreid.features.prototype_bank import PrototypeBank
 from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.tracking.track_table import TrackTable
-from streamreid.types import BoolArray, FloatArray, IntArray, PartFeatures
+from streamreid.types import BoolArray, Float64Array, FloatArray, IntArray, PartFeatures
 
 __all__ = ["SEEN_IN_COMMON", "OwnerChanges", "Successors"]
 
@@ -41,6 +46,15 @@ _MOMENT = 0.25
 
 _LEAST_SECONDS = 0.5
 """How long a doubt lasts at least before a track ends by it."""
+
+_MISSED_SECONDS = 3.0
+"""How long the track that went on may have been missed where the ended one is found again for both to be one."""
+
+_ABSENT = 1.0
+"""Seconds: who was missed for longer before they looked like somebody else nearly always is somebody else."""
+
+_SAME_PLACE = 0.25
+"""Share of the larger of two boxes that both cover where they are in one place."""
 
 
 @dataclass(slots=True, eq=False)
@@ -106,9 +120,9 @@ class Successors:
     numbers: Rows
     features: PartFeatures
     looks: FloatArray
-    begun: FloatArray
+    begun: Float64Array
     hits: IntArray
-    before: FloatArray
+    before: Float64Array
 
 
 class OwnerChanges:
@@ -130,6 +144,7 @@ class OwnerChanges:
         self.enabled = probability > 0
         self._doubts: dict[int, _Doubt] = {}
         self._predecessor: dict[int, int] = {}
+        self._certain: set[int] = set()  # newer tracks of which nothing is undone
 
     def __repr__(self) -> str:
         return f"OwnerChanges(doubts={len(self._doubts)})"
@@ -238,9 +253,11 @@ class OwnerChanges:
             np.array([d.before for d in doubts]),
         )
 
-    def part(self, older: IntArray, newer: IntArray) -> None:
-        """Tracks ``newer`` [M] go on where the people of ``older`` [M] are no longer."""
+    def part(self, older: IntArray, newer: IntArray, absent: Float64Array) -> None:
+        """Tracks ``newer`` [M] go on where the people of ``older`` [M] are no longer, after these were missed for
+        ``absent`` [M] seconds."""
         self._predecessor |= dict(zip(newer.tolist(), older.tolist(), strict=True))
+        self._certain |= set(newer[absent > _ABSENT].tolist())
 
     def allowed(self, older: IntArray, newer: IntArray) -> BoolArray:
         """``[N, M]`` whether the tracks ``newer`` [M] may turn out to be ``older`` [N]: not those they were parted
@@ -249,9 +266,47 @@ class OwnerChanges:
             return np.ones((len(older), len(newer)), bool)
         return np.array([[self._predecessor.get(new) != old for new in newer.tolist()] for old in older.tolist()])
 
+    def undone(
+        self, book: TrackTable, taken: IntArray, boxes: FloatArray, found: FloatArray, time: float
+    ) -> tuple[Rows, Rows]:
+        """Ended tracks that are found where the tracks that went on for them are missed.
+
+        Args:
+            book: All tracks.
+            taken: ``[T]`` number of the box that each track is given in this frame, or -1.
+            boxes: ``[T, 4]`` where each track is expected.
+            found: ``[N, 4]`` the boxes of the frame.
+            time: Capture time in seconds.
+
+        Returns:
+            Rows ``[M]`` of the newer tracks and of the ended ones, who are the same people; what was known of their
+            doubts is forgotten.
+        """
+        nobody = np.zeros(0, np.intp)
+        if not self._predecessor:
+            return nobody, nobody
+        row = {track: number for number, track in enumerate(book.ids.tolist())}
+        pairs = self._predecessor.items()
+        last = {old: new for new, old in pairs if {new, old} <= row.keys() and new not in self._certain}  # the newest
+        newer = np.array([row[new] for new in last.values()], np.intp)
+        older = np.array([row[old] for old in last], np.intp)
+        kept = (taken[older] >= 0) & (taken[newer] < 0) & (time - book.seen[newer] <= _MISSED_SECONDS)
+        newer, older = newer[kept], older[kept]
+        if not len(newer):
+            return nobody, nobody
+        there, here = boxes[newer], found[taken[older]]
+        larger = np.maximum(*(np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (there, here)))
+        kept = pair_intersection(there, here) >= _SAME_PLACE * larger
+        newer, older = newer[kept], older[kept]
+        for track in book.ids[newer].tolist():
+            self._predecessor.pop(track)
+            self._doubts.pop(track, None)
+        return newer, older
+
     def forget(self, ids: Iterable[int]) -> None:
         """Only the tracks ``ids`` are followed on."""
         if self._doubts or self._predecessor:
             kept = set(ids)
             self._doubts = {i: doubt for i, doubt in self._doubts.items() if i in kept}
-            self._predecessor = {i: old for i, old in self._predecessor.items() if i in kept}
+            self._predecessor = {new: old for new, old in self._predecessor.items() if new in kept and old in kept}
+            self._certain &= self._predecessor.keys()

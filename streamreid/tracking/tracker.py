@@ -6,7 +6,7 @@ assigned to confirmed and lost tracks by overlap and looks together, (2) unsure 
 that were seen a moment ago (ByteTrack, Zhang et al., ECCV 2022), (3) lost tracks that nobody overlaps are found again
 by looks within reach, (4) tentative tracks take what is left, (5) the rest begins new tracks, (6) a new track about to
 be reported takes the id of a lost one if it looks like it, (7) a track that has looked like somebody else since it met
-others ends, and a new one goes on there.
+others ends, and a new one goes on there; whatever the ended one would take there later is the new one's.
 
 Who is hidden by somebody nearer is compared by looks only as far as visible, and not learnt.
 """
@@ -397,6 +397,7 @@ class Tracker:
         detected: bool,
     ) -> IntArray:
         assert self._time is not None
+        self._undo(taken, people, alike)
         hit = (taken >= 0).nonzero()[0]
         found = taken.take(hit)
         boxes, scores = people.boxes.take(found, 0), people.scores.take(found)
@@ -455,7 +456,7 @@ class Tracker:
         assert self._time is not None
         ids = np.arange(self._next_id, self._next_id + len(old))
         self._next_id += len(old)
-        self._changes.part(book.ids[old], ids)
+        self._changes.part(book.ids[old], ids, new.begun - new.before)
         self._motion.repeat(old)
         self._appearance.add(new.features, new.looks)
         book.add(ids, self._time, self._motion.boxes[old], book.score[old].astype(np.float32))
@@ -464,6 +465,17 @@ class Tracker:
         book.hits[rows] = np.maximum(new.hits, self.config.confirm_frames)
         book.seen[old] = new.before
         return rows
+
+    def _undo(self, taken: IntArray, people: FramePeople, alike: FloatArray) -> None:
+        """Give the boxes of ended tracks to those that went on for them where these are the same people; changes
+        ``taken`` and ``alike``."""
+        assert self._time is not None
+        newer, older = self._changes.undone(self._book, taken, self._motion.boxes, people.boxes, self._time)
+        if len(newer):
+            taken[newer], alike[newer] = taken[older], alike[older]
+            taken[older] = -1
+            self._appearance.absorb(newer, older)
+            self._book.seen[older] = -np.inf  # the next frame drops them
 
     def _contest(
         self,

@@ -69,6 +69,20 @@ def test_two_views_stay_two_prototypes_and_both_are_known_again():
     assert bank.similarity(np.array([0]), person([stranger], [1]))[0][0, 0] == pytest.approx(0.0, abs=1e-5)
 
 
+def test_a_track_that_absorbs_another_knows_the_looks_of_both():
+    front, side, stranger = [1, 0, 0], [0.3, 0.954, 0], [0, 0, 1]
+    bank, one = PrototypeBank(join=0.65, prototypes=3), np.ones(1, np.float32)
+    for look in (front, side, stranger):
+        bank.add(person([look], [1]), one)
+        for _ in range(5):
+            bank.update(np.array([len(bank) - 1]), person([look], [1]), one)
+    bank.absorb(np.array([1]), np.array([0]))
+    asked = PartFeatures(unit(front, side, stranger)[:, None], np.ones((3, 1), np.float32))
+    between = asked.parts[0, 0] @ asked.parts[1, 0]
+    known = [[1, between, 0], [1, 1, 0], [0, 0, 1]]
+    assert bank.similarity(slice(None), asked)[0] == pytest.approx(np.array(known), abs=1e-5)
+
+
 def test_a_half_hidden_view_begins_no_prototype():
     bank = PrototypeBank(join=0.65)
     bank.add(person([[1, 0]], [1]), np.ones(1, np.float32))

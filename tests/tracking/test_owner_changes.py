@@ -107,6 +107,27 @@ def test_two_tracks_that_exchanged_their_people_exchange_their_ids():
     assert out[-1] == {100: 2, 220: 1}
 
 
+def test_who_only_looked_like_somebody_else_goes_on_as_one_track():
+    """The ended track is found again by its looks. It must not take turns with the one that went on for it: two tracks
+    of one time are two people for ever."""
+    beside = (130, 2)
+    there = {who: [[(100, who), beside]] * 9 for who in (0, 1)}
+    out = [o.get(100, 0) for o in follow(there[0] + there[1] + (there[0] + there[1]) * 3)]
+    assert set(out[2:9]) == {1}
+    begun = next(n for n, track in enumerate(out) if track > 1)
+    assert begun < 18
+    assert len(set(out[begun:])) == 1, out  # knows both looks
+
+
+def test_an_ended_track_that_is_found_elsewhere_is_somebody_else():
+    """The person of before walks on, and who took the box is behind somebody just then."""
+    beside = (130, 2)
+    frames = [[(100, 0), beside]] * 9 + [[(100, 1), beside]] * 9
+    out = follow([*frames, *[[(190, 0), beside]] * 3, *[[(190, 0), beside, (100, 1)]] * 4])
+    assert out[8][100] == out[-1][190] == 1
+    assert out[17][100] == out[-1][100] != 1
+
+
 def test_nothing_is_learnt_of_a_track_in_doubt():
     stage = TrackingStage({"cam": Tracker(TrackerConfig(), CALIBRATION)}, ordered=True)
     quality = []
@@ -165,8 +186,10 @@ def test_what_is_known_of_ended_tracks_is_forgotten():
     assert changes.watch(book, number, looks(1), number, one, alike, 1.0) is None
     assert changes.doubted(book.ids).tolist() == [True]
     assert one.tolist() == [0.0]
-    changes.part(book.ids, np.array([8]))
+    changes.part(book.ids, np.array([8]), np.zeros(1))
     assert changes.allowed(book.ids, np.array([8, 9])).tolist() == [[False, True]]
+    changes.forget([7, 8])
+    assert not changes.allowed(book.ids, np.array([8])).any()
     changes.forget([])
     assert not changes.doubted(book.ids).any()
     assert changes.allowed(book.ids, np.array([8, 9])).all()
