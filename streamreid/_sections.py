@@ -37,11 +37,15 @@ class Section(Strict):
     @field_validator("*", mode="before")
     @classmethod
     def _word(cls, value: Any, info: ValidationInfo) -> Any:
-        # To YAML, on and off are truth values; where a setting has these words, they are meant.
+        # To YAML, on and off are truth values; where a setting has these words, they are meant. Else pydantic would
+        # take true for 1.
         if isinstance(value, bool) and info.field_name is not None:
-            word = ("off", "on")[value]
-            if word in get_args(cls.model_fields[info.field_name].annotation):
+            wanted = cls.model_fields[info.field_name].annotation
+            word, kinds = ("off", "on")[value], {wanted, *get_args(wanted)}
+            if word in kinds:
                 return word
+            if kinds & {int, float} and bool not in kinds:
+                raise ValueError("expected a number")
         return value
 
 

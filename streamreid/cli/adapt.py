@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from streamreid.cli.calibrate import find_cache, refuse_existing, replay_config
+from streamreid.cli.calibrate import find_caches, refuse_existing, replay_config
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.fine_tune import fine_tune as tune_engine
 from streamreid.cli.progress_line import Work
@@ -70,7 +70,7 @@ def adapt(
     it stopped. Judged and, where it is not better, left alone in the same way.
     """
     set_up_logging(quiet=quiet)
-    folders = [find_cache(folder) for folder in caches]
+    folders = find_caches(caches)
     if fine_tune:
         tune_engine(
             folders,

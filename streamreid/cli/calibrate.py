@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,7 @@ from streamreid.sinks.base import atomic_text
 from streamreid.sinks.jsonl_reader import find_results
 from streamreid.types import TrackKey
 
-__all__ = ["calibrate_command", "find_cache", "refuse_existing", "replay_config"]
+__all__ = ["calibrate_command", "find_caches", "refuse_existing", "replay_config"]
 
 
 def calibrate_command(
@@ -73,7 +74,7 @@ def calibrate_command(
     """
     set_up_logging(quiet=quiet)
     refuse_existing(out, report, overwrite=overwrite)
-    folders = [find_cache(folder) for folder in caches]
+    folders = find_caches(caches)
     walked: list[Walked] = []
     with Work("following the people of the caches", total=len(folders), quiet=quiet) as work:
         for folder in folders:
@@ -106,7 +107,25 @@ def refuse_existing(*paths: Path | None, overwrite: bool) -> None:
         raise ConfigError(f"'{path}' exists; pass --overwrite to replace it or choose another name")
 
 
-def find_cache(folder: Path) -> Path:
+def find_caches(folders: Sequence[Path]) -> list[Path]:
+    """The caches that are these folders, or are in them.
+
+    Raises:
+        ConfigError: One is given twice, and would count twice.
+        DataError: A folder has none.
+    """
+    found = [_find_cache(folder) for folder in folders]
+    given: dict[Path, Path] = {}
+    for place, folder in zip(found, folders, strict=True):
+        before = given.setdefault(place.resolve(), folder)
+        if before is not folder:
+            raise ConfigError(
+                f"'{folder}' is the same cache as '{before}', whose tracks would count twice; give it once"
+            )
+    return found
+
+
+def _find_cache(folder: Path) -> Path:
     """The cache that is this folder, or is in it.
 
     Raises:

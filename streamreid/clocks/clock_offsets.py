@@ -54,7 +54,8 @@ _PLACE_ERROR = 0.03  # seconds: calibrations are some centimetres off, which peo
 _VIEW_CLEAR = 0.45  # best cost / usual cost from which on nothing is believed
 _VIEW_FITS = 0.06  # share of the picture from which on nothing is believed
 _VIEW_PAIRS = 3  # pairs of tracks in each half
-_VIEW_MOMENTS = 50  # moments in each half
+_VIEW_MOMENTS = 50
+"""Moments in each half; more of a slow camera, of which places between two frames are no evidence of their own."""
 _LEAST_WAYS = 6  # in each direction
 _ASYMMETRY = 0.05  # share by which the usual way back may take longer than the way there
 _TOGETHER = (
@@ -249,13 +250,14 @@ class ClockOffsetEstimator:
         shifts = np.arange(-reach, reach + 1, 2)
         costs = np.full((3, len(shifts)), np.nan)  # of all pairs, and of either half
         counts = np.zeros_like(costs)
+        least = _VIEW_MOMENTS * max(1.0, self._step(a, b) / (2 * _GRID))
         for k, shift in enumerate(shifts.tolist()):
             ends = [overlapping_ends(x, y, shift * _GRID) for x, y in pairs]
             for part, chosen in enumerate((ends, ends[0::2], ends[1::2])):
                 long = [e for e in chosen if len(e[0]) >= 4]
                 counts[part, k] = sum(len(e[0]) for e in long)
                 share = 2 if part == 0 else 1
-                if len(long) >= share * _VIEW_PAIRS and counts[part, k] >= share * _VIEW_MOMENTS:
+                if len(long) >= share * _VIEW_PAIRS and counts[part, k] >= share * least:
                     feet = [np.concatenate([e[side] for e in long]) for side in (0, 1)]
                     costs[part, k] = _homography_error(feet[0], feet[1], size)
         costs[counts < 0.4 * counts.max(1, keepdims=True)] = np.nan

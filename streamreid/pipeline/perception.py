@@ -239,9 +239,9 @@ class Perception:
                 if batch is None:
                     return
                 if batch and not warm:
-                    self._pool.submit(self._warm_up, batch).result()
-                    warm = True
-                    continue
+                    batch, warm = self._pool.submit(self._warm_up, batch).result(), True
+                    if not batch:
+                        continue
                 pending = self._pool.submit(self._embed_frames, batch) if batch else None
                 if pending is None:
                     yield []
@@ -251,10 +251,13 @@ class Perception:
             pending = self._pool.submit(self._embed_frames, batch) if batch else None
             yield done
 
-    def _warm_up(self, frames: list[Frame]) -> None:
-        """On frames that are then thrown away, for they have become old."""
+    def _warm_up(self, frames: list[Frame]) -> list[Frame]:
+        """On frames, of which those of recordings are returned: those of live cameras have become old meanwhile and are
+        thrown away."""
         warm_up(self.detector, self.embedder, frames, batch=self._largest_batch)
-        self.cameras.drop(frames, "warming up")
+        old = [frame for frame in frames if self._statistics.of(frame.camera).live]
+        self.cameras.drop(old, "warming up")
+        return [frame for frame in frames if frame not in old]
 
     def _embed_frames(self, frames: list[Frame]) -> list[EmbeddedFrame]:
         """Detect and embed. What cannot be done for one camera (boxes that are not in its file) ends that camera, not

@@ -169,7 +169,7 @@ def calibrate(
     free = _OWN if persons is None else _LABELLED
     names = ", ".join(w.replay.folder.name for w in walked)
     source = f"{'ground truth' if persons is not None else 'own tracks'} of {names}"
-    link = _fit(pairs, base, free).model_copy(update={"source": source})
+    link = _fit(pairs, base, free).model_copy(update={"source": source, "learn_intercept": False})
     one, two = join_pairs(halves[0]), join_pairs(halves[1])
     judged_as = [probabilities(_fit_half(a, base, free), b) for a, b in ((two, one), (one, two))]
     judged = join_pairs([one, two])

@@ -21,7 +21,9 @@ from streamreid.errors import ConfigError, StreamReIDError
 from streamreid.features.similarity import SiteCalibration
 from streamreid.messages.factory import make_brokers
 from streamreid.pipeline.detectors import open_detectors
+from streamreid.pipeline.engine_description import EngineDescription
 from streamreid.pipeline.ground_plane import check_calibration, load_calibrations
+from streamreid.pipeline.known_adaptation import known_adaptation
 from streamreid.pipeline.plausibility import PlausibilityChecks
 from streamreid.pipeline.recordings_again import read_once
 from streamreid.reid import Embedder, open_embedder
@@ -43,10 +45,10 @@ _SETTLED = 1.0
 
 @dataclass(slots=True)
 class ModelCheck:
-    """The detector or the engine.
+    """The detector or the engine, or what its features are adapted with.
 
     Args:
-        role: detector or engine.
+        role: detector, engine or adaptation.
         name: Which, and on what it runs.
         reading: Of a detector, how it is fed and what its outputs are taken for; None where nothing was to be decided
             (boxes from files, .pt).
@@ -216,7 +218,19 @@ def _open(config: Config) -> tuple[Detector | None, Embedder | None, list[ModelC
         models[1].name = _described(embedder)
     except StreamReIDError as error:
         models[1].error = _without_name(redact(error), config.engine.model)
+    if config.association.adaptation is not None and embedder is not None:
+        models.append(_adaptation(config, config.association.adaptation, embedder))
     return detector, embedder, models
+
+
+def _adaptation(config: Config, file: str, embedder: Embedder) -> ModelCheck:
+    """What the features are adapted with (``association.adaptation``)."""
+    check = ModelCheck("adaptation", file)
+    try:
+        known_adaptation(config, EngineDescription.of(embedder))
+    except StreamReIDError as error:
+        check.error = redact(error).removeprefix("association.adaptation: ")
+    return check
 
 
 def _without_name(error: str, model: str) -> str:

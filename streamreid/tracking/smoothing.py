@@ -10,7 +10,7 @@ frame:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class MotionStep:
     travel: Float64Array
     decay: Float64Array
     camera: FloatArray | None = None
+    _links: list[_Link] = field(default_factory=list, init=False, repr=False)
 
     def pick(self, rows: BoolArray | IntArray) -> MotionStep:
         """The predictions of some of the tracks."""
@@ -80,35 +81,105 @@ def smoothed_boxes(steps: Sequence[MotionStep], count: int) -> list[tuple[IntArr
     later: MotionStep | None = None
     for number in range(len(steps) - 1, -1, -1):
         step = steps[number]
-        later = step if later is None else _back(step, later, steps[number + 1])
+        if later is None:
+            place, speed = step.place, step.speed
+        else:
+            place, speed = _back(step, place, speed, later)
+        later = step
         if number < count:
-            half = np.maximum(later.place[:, 2:], 1.0) / 2
-            boxes = np.concatenate([later.place[:, :2] - half, later.place[:, :2] + half], 1)
-            result.append((later.ids, boxes.astype(np.float32)))
+            half = np.maximum(place[:, 2:], 1.0) / 2
+            boxes = np.concatenate([place[:, :2] - half, place[:, :2] + half], 1)
+            result.append((step.ids, boxes.astype(np.float32)))
     return result[::-1]
 
 
-def _back(step: MotionStep, smooth: MotionStep, later: MotionStep) -> MotionStep:
-    """``step`` smoothed by the next frame's ``smooth`` state; ``later`` is that frame as filtered."""
-    _, mine, theirs = np.intersect1d(step.ids, later.ids, assume_unique=True, return_indices=True)
-    begun = np.isnan(later.prior[0][theirs, 0])
-    mine, theirs = mine[~begun], theirs[~begun]
-    if not len(mine):
-        return step
-    turn, shift, scale = _camera(later.camera)
-    place, speed = step.place[mine].copy(), step.speed[mine].copy()
-    place[:, :2], speed[:, :2] = place[:, :2] @ turn.T + shift, speed[:, :2] @ turn.T
-    place[:, 2:], speed[:, 2:] = place[:, 2:] * scale, speed[:, 2:] * scale
-    gain = _gain(step.spread[mine] * scale**2, later.prior[2][theirs], later.travel[theirs], later.decay[theirs])
-    by_place, by_speed = smooth.place[theirs] - later.prior[0][theirs], smooth.speed[theirs] - later.prior[1][theirs]
-    place += gain[0] * by_place + gain[1] * by_speed
-    speed += gain[2] * by_place + gain[3] * by_speed
-    back = np.linalg.inv(turn)
-    place[:, :2], speed[:, :2] = (place[:, :2] - shift) @ back.T, speed[:, :2] @ back.T
+@dataclass(frozen=True, slots=True, eq=False)
+class _Link:
+    """What two consecutive frames have in common: the same for every pass that goes back over them.
+
+    Args:
+        later: The second one.
+        mine: ``[M]`` rows of the first one's tracks that it has too; None where both have the same, row by row.
+        theirs: ``[M]`` their rows in the second one.
+        place: ``[M, 4]`` where they were predicted in it.
+        speed: ``[M, 4]`` and how fast.
+        gain: The four entries of C, ``[M, 4]`` each.
+        moved: Turn ``[2, 2]``, shift ``[2]`` and scale of the camera in between; None where it stands still.
+    """
+
+    later: MotionStep
+    mine: IntArray | None
+    theirs: IntArray
+    place: Float64Array
+    speed: Float64Array
+    gain: tuple[Float64Array, Float64Array, Float64Array, Float64Array]
+    moved: tuple[Float64Array, Float64Array, float] | None
+
+    @classmethod
+    def of(cls, step: MotionStep, later: MotionStep) -> _Link:
+        begun = np.isnan(later.prior[0][:, 0])
+        if len(step.ids) == len(later.ids) and not np.count_nonzero(begun) and (step.ids == later.ids).all():
+            mine, theirs = None, np.arange(len(step.ids))
+            spread, prior, travel, decay = step.spread, later.prior, later.travel, later.decay
+        else:
+            _, mine, theirs = np.intersect1d(step.ids, later.ids, assume_unique=True, return_indices=True)
+            old = ~begun[theirs]
+            mine, theirs = mine[old], theirs[old]
+            spread, travel, decay = step.spread[mine], later.travel[theirs], later.decay[theirs]
+            prior = later.prior[0][theirs], later.prior[1][theirs], later.prior[2][theirs]
+        moved = None if later.camera is None else _camera(later.camera)
+        if moved is not None:
+            spread = spread * moved[2] ** 2
+        return cls(later, mine, theirs, prior[0], prior[1], _gain(spread, prior[2], travel, decay), moved)
+
+
+def _link(step: MotionStep, later: MotionStep) -> _Link:
+    if not step._links or step._links[0].later is not later:
+        step._links[:] = [_Link.of(step, later)]
+    return step._links[0]
+
+
+def _back(
+    step: MotionStep, place: Float64Array, speed: Float64Array, later: MotionStep
+) -> tuple[Float64Array, Float64Array]:
+    """Places and velocities of ``step`` smoothed by those of the next frame, ``place`` and ``speed``; ``later`` is that
+    frame as filtered."""
+    link = _link(step, later)
+    if not len(link.theirs):
+        return step.place, step.speed
+    if link.mine is not None:
+        place, speed = place[link.theirs], speed[link.theirs]
+    by_place, by_speed = place - link.place, speed - link.speed
+    more = link.gain[0] * by_place + link.gain[1] * by_speed
+    faster = link.gain[2] * by_place + link.gain[3] * by_speed
+    own = slice(None) if link.mine is None else link.mine
+    if link.moved is None:
+        place, speed = step.place[own] + more, step.speed[own] + faster
+    else:
+        place, speed = _moved(step.place[own], step.speed[own], more, faster, link.moved)
+    if link.mine is None:
+        return place, speed
     places, speeds = step.place.copy(), step.speed.copy()
-    places[mine], speeds[mine] = place, speed
-    places[mine, 2:], speeds[mine, 2:] = place[:, 2:] / scale, speed[:, 2:] / scale
-    return replace(step, place=places, speed=speeds)
+    places[own], speeds[own] = place, speed
+    return places, speeds
+
+
+def _moved(
+    place: Float64Array,
+    speed: Float64Array,
+    more: Float64Array,
+    faster: Float64Array,
+    camera: tuple[Float64Array, Float64Array, float],
+) -> tuple[Float64Array, Float64Array]:
+    """Corrections ``more`` and ``faster``, in pixels of the next frame, in those of a frame before the camera moved."""
+    turn, shift, scale = camera
+    back = np.linalg.inv(turn)
+    ahead, pace = place[:, :2] @ turn.T + shift + more[:, :2], speed[:, :2] @ turn.T + faster[:, :2]
+    sizes, growth = place[:, 2:] * scale + more[:, 2:], speed[:, 2:] * scale + faster[:, 2:]
+    return (
+        np.concatenate([(ahead - shift) @ back.T, sizes / scale], 1),
+        np.concatenate([pace @ back.T, growth / scale], 1),
+    )
 
 
 def _gain(
@@ -122,8 +193,6 @@ def _gain(
     return a00 * i00 + a01 * i01, a00 * i01 + a01 * i11, a10 * i00 + a11 * i01, a10 * i01 + a11 * i11
 
 
-def _camera(affine: FloatArray | None) -> tuple[Float64Array, Float64Array, float]:
-    if affine is None:
-        return np.eye(2), np.zeros(2), 1.0
+def _camera(affine: FloatArray) -> tuple[Float64Array, Float64Array, float]:
     turn, shift = np.asarray(affine, np.float64)[:, :2], np.asarray(affine, np.float64)[:, 2]
     return turn, shift, float(np.sqrt(max(abs(np.linalg.det(turn)), 1e-6)))

@@ -52,6 +52,7 @@ def test_from_own_tracks_to_settings_that_a_replay_takes(stored, call):
     link = yaml.safe_load((stored / "cal.yaml").read_text())["association"]["link"]
     assert link["source"] == "own tracks of cache"
     assert link["looks"] > 0
+    assert link["learn_intercept"] is False
     page = (stored / "cal.html").read_text()
     assert "<svg" in page
     assert "http" not in page
@@ -99,6 +100,14 @@ def test_results_without_features_say_what_to_do(stored, call):
     code, _, err = call("calibrate", stored / "run")
     assert code == 2
     assert "run again with --cache" in " ".join(err.split())
+
+
+@pytest.mark.parametrize("command", ["calibrate", "adapt"])
+def test_a_cache_given_twice_does_not_count_twice(stored, call, command):
+    code, _, err = call(command, stored / "run", stored / "run" / "cache", "--out", stored / "twice")
+    assert code == 2
+    assert "is the same cache as" in err
+    assert not (stored / "twice").exists()
 
 
 @pytest.mark.parametrize("source", ["run", "run/cache"])

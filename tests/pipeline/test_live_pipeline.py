@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -163,6 +164,18 @@ def test_cameras_come_and_go_and_their_ids_go_on(scene, colours):
         assert numbers == sorted(set(numbers))
     assert {("right", "added"), ("left", "paused"), ("right", "removed")} <= set(told)
     assert ("left", "failed") not in told
+
+
+def test_a_recording_beside_a_live_camera_loses_no_frame(scene, colours):
+    config = scene.config(scene.camera("gate", [0]), scene.camera("hall", [1], frames=20))
+    gate, hall = config.cameras
+    begin = datetime.now(tz=timezone.utc) - timedelta(seconds=5)
+    hall = hall.model_copy(update={"start_time": begin})
+    config = config.model_copy(update={"cameras": (gate.model_copy(update={"live": True}), hall)})
+    with Pipeline(config, embedder=colours) as pipeline:
+        numbers = [r.frame.index for r in pipeline if r.frame.camera == "hall"]
+    assert numbers == list(range(20))
+    assert pipeline.statistics.cameras["hall"].dropped == 0
 
 
 def test_a_run_started_again_goes_on_with_new_ids(scene, colours, tmp_path):

@@ -24,6 +24,15 @@ def test_the_name_of_a_model_is_said_once(call, scene, monkeypatch, model, said)
     assert "\nengine empty: no bundle.json in it" in out
 
 
+def test_an_adaptation_that_cannot_be_used_is_said_as_a_run_says_it(scene, colours, monkeypatch):
+    monkeypatch.setattr("streamreid.runs.doctor.open_embedder", lambda _: colours)
+    config = scene.config(scene.camera("left", [0]), association={"adaptation": str(scene.folder / "no.npz")})
+    found = examine(config, seconds=0.5)
+    assert not found.healthy
+    (fault,) = [model for model in found.models if model.role == "adaptation"]
+    assert "cannot read" in fault.error
+
+
 def test_a_calibration_that_cannot_be_used_is_the_cameras_fault(scene):
     config = scene.config(scene.camera("left", [0]), scene.camera("right", [1]))
     left, right = config.cameras

@@ -61,3 +61,9 @@ def test_a_command_line_wins_over_a_settings_file_and_that_over_the_cameras_file
     assert configure([], allow_no_camera=True).cameras == ()
     with pytest.raises(ConfigError, match="pass either"):
         configure([])
+
+
+@pytest.mark.parametrize("key", ["association.second_looks", "tracker.delay", "tracker.confirm_frames"])
+def test_a_truth_value_is_no_number(key):
+    with pytest.raises(ConfigError, match=rf"{key}: expected a number \(got True\)"):
+        Config.from_sources("a.mp4").with_settings({key: True})
