@@ -173,6 +173,9 @@ def test_a_recording_beside_a_live_camera_loses_no_frame(scene, colours):
     hall = hall.model_copy(update={"start_time": begin})
     config = config.model_copy(update={"cameras": (gate.model_copy(update={"live": True}), hall)})
     with Pipeline(config, embedder=colours) as pipeline:
+        picture = np.zeros((240, 320, 3), np.uint8)
+        first = [Frame(name, 0, begin.timestamp(), picture) for name in ("gate", "hall")]
+        assert pipeline.perception._warm_up(first) == first[1:]
         numbers = [r.frame.index for r in pipeline if r.frame.camera == "hall"]
     assert numbers == list(range(20))
     assert pipeline.statistics.cameras["hall"].dropped == 0
