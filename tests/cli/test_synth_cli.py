@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -200,9 +201,10 @@ def test_boxes_without_pictures(tmp_path: Path, call: Call) -> None:
     assert "size" in errors
 
 
-def test_a_calibration_that_is_not_there(tmp_path: Path, call: Call) -> None:
+def test_a_calibration_that_is_not_there(tmp_path: Path, call: Call, scene: Any) -> None:
+    video = scene.camera("cam", [0])
     config = tmp_path / "cams.yaml"
-    config.write_text("cameras: [{name: cam, uri: cam.mp4, calibration: nowhere.xml}]\nengine: {model: none}\n")
+    config.write_text(f"cameras: [{{name: cam, uri: '{video}', calibration: nowhere.xml}}]\nengine: {{model: none}}\n")
     code, _, errors = call("run", "-s", config, "-o", tmp_path / "out", "-q")
     assert code == 2
     assert "nowhere.xml" in errors

@@ -134,7 +134,7 @@ def test_stored_crops_are_not_shown_where_viewers_may_see_less():
         def __init__(self, files, page):
             sections = {"output": {"blur": files}, "server": {"listen": "8080", "blur": page}}
             config = Config.from_dict({"cameras": [{"name": "hall", "uri": "hall.mp4"}], **sections})
-            memory = SimpleNamespace(crops={("hall", 1): (1.0, b"crop")})
+            memory = SimpleNamespace(crops=SimpleNamespace(jpeg={("hall", 1): b"crop"}.get))
             self.pipeline = SimpleNamespace(memory=memory, config=config)
 
     def shown(files, page):
