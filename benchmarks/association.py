@@ -69,6 +69,8 @@ VARIANTS: dict[str, Sets] = {
     "without times and places": {"association.link.times": 0.0},
     "looks alone": {"association.link.strangers": 0.0, "association.link.times": 0.0},
     "camera means": {"association.normalise": "camera"},
+    "intercept not learnt": {"association.link.learn_intercept": False},
+    "at once": {"tracker.delay": 0},
     "full": {},
     "full, whole person graded": {"association.unification": "graded"},
     "full, offline": {"association.offline": True},
@@ -206,6 +208,26 @@ def together(walked: Walked, truth: Mapping[str, Table], frames: tuple[int, int]
     return seen
 
 
+def perfect_tracks(walked: Walked, truth: Mapping[str, Table]) -> dict[str, Table]:
+    """The boxes of all tracks, each with the person whom it shows (the best assignment of a frame with an IoU of at
+    least .5), whatever its track: what the boxes allow."""
+    result = {}
+    for camera, true in truth.items():
+        own = table(walked, {(camera, t): t for _, t, *_ in walked.boxes[camera]}, camera)
+        people = -1 - np.arange(len(own.ids))  # nobody, each box another
+        last = max([1, *true.frames.tolist(), *own.frames.tolist()])
+        for mine, theirs in zip(own.by_frame(1, last), true.by_frame(1, last), strict=True):
+            overlap = ious(true.boxes[theirs], own.boxes[mine])
+            who, box = linear_sum_assignment(-overlap)
+            found = overlap[who, box] >= 0.5
+            of_frame = people[mine]
+            of_frame[box[found]] = true.ids[theirs][who[found]]
+            people[mine] = of_frame
+        people[people < 0] += 1 - people.min() + true.ids.max(initial=0)
+        result[camera] = Table.build(own.frames, people, own.boxes, where=camera)
+    return result
+
+
 def agreement(ids: Mapping[Key, int], seen: Mapping[Key, Counter[int]]) -> float:
     """Boxes that have the right identity: IDTP of the best assignment of identities to people."""
     total: dict[int, Counter[int]] = defaultdict(Counter)
@@ -251,11 +273,10 @@ def swapped(label: str, cache: Path, base: Path, truth: dict[str, Table], option
     line(label, "global features in the tracks of ours", found, f"{count:5} {right:.3f}")
 
 
-def thirds(ids: Mapping[Key, int], walked: Walked, truth: Mapping[str, Table], partial: list[str]) -> list[float]:
+def thirds(tables: Mapping[str, Table], truth: Mapping[str, Table], partial: list[str]) -> list[float]:
     """IDF1 of each third of a recording."""
     last = max(int(t.frames.max()) for t in truth.values())
     edges = [last * i // 3 for i in range(4)]
-    tables = {c: table(walked, ids, c) for c in truth}
     return [
         float(evaluate_multicam(tables, truth, frames=(a + 1, b), partial=partial).combined.idf1)
         for a, b in pairwise(edges)
@@ -268,6 +289,13 @@ def compare(
     """Print a line for every variant, and for naive linking of the same tracks."""
     frames = tuple(int(f) for f in options.frames.split(":")) if options.frames else None
     walked = None
+
+    def by_third(name: str, tables: Mapping[str, Table]) -> None:
+        if options.thirds:
+            parts = thirds(tables, truth, options.partial)
+            results[label][name] |= {f"IDF1 of third {i + 1}": s for i, s in enumerate(parts)}
+            print(f"{'':14} {'':34} thirds {' '.join(f'{s:.3f}' for s in parts)}", flush=True)
+
     for name, sets in variants.items():
         walked = walk(cache, changed(cache, {**options.sets, **sets}, calibrated=options.calibrated))
         this, ids = walked, walked.replay.identities
@@ -283,27 +311,26 @@ def compare(
         error = "   {:.4f} / {:.3f}".format(*ece) if ece else ""
         line(label, prefix + name, found, f"{count:5} {right:.3f}{error}")
         results[label][prefix + name] |= {"sure links": count, "sure right": right}
-        if options.thirds:
-            parts = thirds({k: g for k, (g, _) in ids.items()}, this, truth, options.partial)
-            results[label][prefix + name] |= {f"IDF1 of third {i + 1}": s for i, s in enumerate(parts)}
-            print(f"{'':14} {'':34} thirds {' '.join(f'{s:.3f}' for s in parts)}", flush=True)
+        by_third(prefix + name, {c: table(this, {k: g for k, (g, _) in ids.items()}, c) for c in truth})
         if ece:
             results[label][prefix + name] |= dict(zip(("ECE all", "ECE near"), ece, strict=True))
     assert walked is not None
     last = walked
 
-    def score(ids: dict[Key, int]) -> MulticamEvaluation:
-        return evaluate_multicam({c: table(last, ids, c) for c in truth}, truth, frames=frames, partial=options.partial)
+    def bound(name: str, tables: dict[str, Table]) -> None:
+        line(label, prefix + name, evaluate_multicam(tables, truth, frames=frames, partial=options.partial))
+        by_third(prefix + name.partition(" (")[0], tables)
 
     cut, best = naive(last, together(last, truth, frames))
-    line(label, f"{prefix}naive, best threshold here ({cut:.2f})", score(best))
+    bound(f"naive, best threshold here ({cut:.2f})", {c: table(last, best, c) for c in truth})
     if options.bound:
         who = names(last, truth)
         perfect = {
             k: who.get(k, 10**6 + i)
             for i, k in enumerate(sorted({(c, t) for c in truth for _, t, *_ in last.boxes[c]}))
         }
-        line(label, prefix + "perfect linking of the same tracks", score(perfect))
+        bound("perfect linking of the same tracks", {c: table(last, perfect, c) for c in truth})
+        bound("perfect tracks of the same boxes", perfect_tracks(last, truth))
 
 
 def scenes(options: Any) -> None:
@@ -440,7 +467,7 @@ def main() -> None:
         verb.add_argument("--set", action="append", default=[], help="SECTION.KEY=VALUE for all variants")
         verb.add_argument("--calibrated", action="store_true", help="use the cameras' calibration where they have one")
         verb.add_argument("--thirds", action="store_true", help="also IDF1 of each third")
-        verb.add_argument("--bound", action="store_true", help="also perfect linking of the same tracks")
+        verb.add_argument("--bound", action="store_true", help="also perfect linking of the same tracks, and tracks")
     three = verbs.add_parser("scale")
     three.add_argument("--people", type=int, nargs="+", default=[100, 1000, 10_000, 100_000])
     three.add_argument("--tracklets", type=int, default=40)

@@ -8,6 +8,8 @@ Names are as in ``unique_people.py`` (kind-level-people-cameras-seed); those of 
 setting was fitted. Who a track shows is told by its features, which are drawn from those of known people. IDF1 counts a
 box for the person whose picture was looked at last; people who are hidden by three quarters need not be found. It is
 stated for the whole and for each third of the recording.
+
+What the trackers say is recorded in the folder ``--out`` once: after a change of the tracker, take another folder.
 """
 
 from __future__ import annotations
