@@ -261,7 +261,7 @@ class LinkRecord:
         for start in range(0, len(others), _ROWS):
             chunk = others[start : start + _ROWS]
             numbers = np.array([n for n, _, _ in chunk], np.int64)
-            log_odds, common, never = self._grouping.between(
+            log_odds, common, never = self._grouping.all_pairs.between(
                 (list(batch), list(batch.values())), ([k for _, k, _ in chunk], [e for _, _, e in chunk])
             )
             likely = ~never & (common > 0) & (log_odds > LEAST_LOG_ODDS)

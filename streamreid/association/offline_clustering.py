@@ -93,12 +93,12 @@ def _graph(
     nodes = [tracks[g[0]] if len(g) == 1 else _pooled([tracks[k] for k in g]) for g in groups] + [
         admitted[g] for g in past
     ]
-    place = grouping.by_place(first, len(nodes)) if len(groups) == len(tracks) else None
+    place = grouping.all_pairs.by_place(first, len(nodes)) if len(groups) == len(tracks) else None
     crowd = float(len({book.links[k].global_id for k in first}))
     before = np.array([book.links[k].global_id for k in first] + past, np.int64)
     found = _all_pairs(nodes, grouping, len(first))
-    strangers, times = grouping.beside_looks(first, nodes, found, before)
-    graph = grouping.weigh(first, past, nodes, found, place, crowd=crowd, strangers=strangers, times=times)
+    strangers, times = grouping.all_pairs.beside_looks(first, nodes, found, before)
+    graph = grouping.all_pairs.weigh(first, past, nodes, found, place, crowd=crowd, strangers=strangers, times=times)
     graph.before[:] = before
     believe(graph, book)
     np.fill_diagonal(graph.forbidden, False)

@@ -9,28 +9,29 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from streamreid.association.agglomerative_clustering import Labels
+from streamreid.association.all_pairs_weighing import AllPairsWeighing
 from streamreid.association.camera_normalisation import CameraMeans
 from streamreid.association.identity_registry import IdentityRegistry
 from streamreid.association.learnt_places import LearntPlaces
 from streamreid.association.link_intercept import LinkIntercept, some_pairs
-from streamreid.association.link_model import explain, link_log_odds, link_terms, sigmoid
+from streamreid.association.link_model import explain, link_log_odds, sigmoid
 from streamreid.association.older_evidence import OlderEvidence
 from streamreid.association.older_identities import OlderIdentities
 from streamreid.association.pair_graph import PairGraph
-from streamreid.association.pair_weighing import LATE, PairWeighing
+from streamreid.association.pair_weighing import PairWeighing
 from streamreid.association.second_looks import DoubtfulPair
 from streamreid.association.similarity_cache import SimilarityCache, sides
 from streamreid.association.site_adaptation import AnyCalibration, SiteAdaptation
 from streamreid.association.spatial_evidence import SpatialEvidence
-from streamreid.association.stranger_levels import StrangerLevels, all_levels
+from streamreid.association.stranger_levels import StrangerLevels
 from streamreid.association.time_relations import SurePairs, TimeRelations
 from streamreid.association.topology import CameraGraph, Presences
 from streamreid.association.track_evidence import Evidence
-from streamreid.association.track_graph import Graph, square
-from streamreid.association.track_similarity import Comparison, compare
+from streamreid.association.track_graph import Graph
+from streamreid.association.track_similarity import compare
 from streamreid.config import AssociationConfig, LinkConfig
 from streamreid.features.similarity import Calibration, SiteCalibration
-from streamreid.types import BoolArray, FloatArray, IdentityEvent, IntArray, TrackKey
+from streamreid.types import FloatArray, IdentityEvent, IntArray, TrackKey
 
 __all__ = ["Decision", "OnlineClustering", "owners"]
 
@@ -82,6 +83,7 @@ class OnlineClustering:
         times: How the times of one person's tracks relate, as learnt.
         places: Where tracks stood, as learnt; None where cameras are calibrated.
         index: Finds older identities.
+        all_pairs: Weighs every pair of some tracks and identities.
         intercept: How probable links are here on average, as learnt; None where it is not.
         adaptation: As given.
     """
@@ -112,6 +114,9 @@ class OnlineClustering:
         self.places = LearntPlaces() if place is None and config.link.times else None
         self.times = TimeRelations(self.places)
         self.intercept = LinkIntercept() if self._learns_intercept else None
+        self.all_pairs = AllPairsWeighing(
+            config, lambda: self.link, self._calibration, self.means, self.times, graph, place
+        )
         self.weighed = 0
 
     def decide(self, tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry) -> Decision:
@@ -265,130 +270,6 @@ class OnlineClustering:
         crowd[len(before) :] = max(here, len(self.index))
         return crowd
 
-    def weigh(
-        self,
-        keys: list[TrackKey],
-        past: list[int],
-        nodes: list[Evidence],
-        found: Comparison,
-        place: FloatArray | None,
-        *,
-        crowd: FloatArray | float,
-        strangers: FloatArray | float = 0.0,
-        times: FloatArray | float = 0.0,
-    ) -> Graph:
-        """The graph of N nodes by evidence alone; see ``link_terms``. Older identities were told apart before: only
-        tracks may join them, so pairs of them are forbidden and need no evidence.
-
-        Args:
-            keys: The T tracks.
-            past: The N - T older identities.
-            nodes: What is known of each.
-            found: Comparison ``[T, N]`` of tracks with nodes.
-            place: ``[T, N]`` log-odds by place; None says nothing.
-            crowd: ``[N]`` or one number: how many people each node is one of.
-            strangers: ``[T, N]`` log-odds by strangers; see ``link_terms``.
-            times: ``[T, N]`` log-odds by times.
-        """
-        tracks, count = len(keys), len(nodes)
-        seen = Presences.of([n.presence for n in nodes], first=tracks)
-        gap, other = seen.gaps()
-        both = sides(nodes)
-        terms = link_terms(
-            found,
-            self._calibration.log_odds(found.similarity),
-            both[:tracks],
-            both,
-            gap=gap,
-            other=other,
-            strangers=strangers,
-            times=times,
-            crowd=crowd,
-            place=place,
-        )
-        log_odds = link_log_odds(self.link, terms)
-        log_odds += np.float32(self.config.link.exclusion)
-        weight = found.common if place is None else np.maximum(found.common, (np.abs(place) > 0.1).astype(np.float32))
-        forbidden = seen.simultaneous()
-        if self._graph.config is not None:
-            everything = Presences.of([n.presence for n in nodes])
-            log_odds += np.float32(LATE) * self._graph.late(everything)[:tracks]
-            forbidden |= self._graph.impossible(everything)[:tracks]
-        return Graph(
-            keys,
-            past,
-            terms,
-            square(log_odds, 0.0),
-            square(weight, 0.0),
-            square(forbidden, True),
-            np.zeros(count, np.int64),
-            Presences.of([n.presence for n in nodes]).size,
-        )
-
-    def beside_looks(
-        self, keys: list[TrackKey], nodes: list[Evidence], found: Comparison, before: IntArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """What strangers and times say of every pair of many nodes, each worked out anew.
-
-        Args:
-            keys: The T tracks that the first nodes are, or begin with.
-            nodes: What is known of each of N nodes.
-            found: Comparison ``[T, N]`` of tracks with nodes.
-            before: ``[N]`` global id so far.
-
-        Returns:
-            ``[T, N]`` each, see ``link_terms``; ``times`` is 0 where a node is more than one track.
-        """
-        count = len(keys)
-        seen = Presences.of([n.presence for n in nodes], first=count)
-        other = seen.gaps()[1].astype(np.intp)
-        square = slice(0, count)
-        level = np.zeros((len(nodes), 2), np.float32)
-        level[:count] = all_levels(
-            found.similarity[:, square], found.common[:, square], before[:count], other[:, square] == 0
-        )
-        row = np.arange(len(nodes))
-        strangers = level[row[:count, None], other] + level[row[None], other]
-        at_zero, at_one = self._calibration.log_odds(np.array([0.0, 1.0], np.float32)).tolist()
-        strangers *= np.float32(-(at_one - at_zero) / 2)
-        times = np.zeros_like(strangers)
-        if seen.rows == count and count:
-            one, two = np.divmod(np.arange(count * count), count)
-            said = self.times.log_odds(keys, seen.start[:count], seen.end[:count], one, two)
-            times[:, square] = said.reshape(count, count)
-        return strangers, times
-
-    def between(
-        self,
-        tracks: tuple[Sequence[TrackKey], Sequence[Evidence]],
-        others: tuple[Sequence[TrackKey], Sequence[Evidence]],
-    ) -> tuple[FloatArray, FloatArray, BoolArray]:
-        """Compare tracks with other tracks, by evidence alone and without the prior of one in so many people.
-
-        Args:
-            tracks: N keys, and what is known of each.
-            others: M of them.
-
-        Returns:
-            ``[N, M]`` log-odds that both are one person, how much of both was seen (0: nothing can be said), and
-            whether they cannot be.
-        """
-        n, nodes = len(tracks[0]), [*tracks[1], *others[1]]
-        found = compare(self.means.stack(list(tracks[1])), self.means.stack(list(others[1])), self.config.unification)
-        place = None if self._place is None else self._place.log_odds(list(tracks[0]), list(others[0]))
-        seen = Presences.of([node.presence for node in nodes], first=n)
-        gap, other = seen.gaps()
-        both, looks = sides(nodes), self._calibration.log_odds(found.similarity)
-        terms = link_terms(found, looks, both[:n], both[n:], gap=gap[:, n:], other=other[:, n:], crowd=1.0, place=place)
-        log_odds = link_log_odds(self.link, terms) + np.float32(self.config.link.exclusion)
-        common = found.common if place is None else np.maximum(found.common, np.abs(place) > 0.1)
-        never = seen.simultaneous()
-        if self._graph.config is not None:
-            everything = Presences.of([node.presence for node in nodes])
-            log_odds += np.float32(LATE) * self._graph.late(everything)[:n, n:]
-            never |= self._graph.impossible(everything)[:n]
-        return log_odds, np.asarray(common, np.float32), never[:, n:]
-
     def renew(self, ids: Iterable[int]) -> None:
         """More is known of these older identities than before: tracks of theirs are compared with them anew."""
         self._older.renew(ids)
@@ -396,15 +277,6 @@ class OnlineClustering:
     def retire(self, keys: Collection[TrackKey], book: IdentityRegistry) -> None:
         """Tracks leave the window, after the decision in which they took part and before their places are forgotten."""
         self._held.retire(keys, book)
-
-    def by_place(self, keys: list[TrackKey], count: int) -> FloatArray | None:
-        """``[T, N]`` log-odds by place of the tracks with all nodes; None where no camera is calibrated."""
-        if self._place is None:
-            return None
-        place = np.zeros((len(keys), count), np.float32)
-        place[:, : len(keys)] = self._place.log_odds(keys, keys)
-        np.fill_diagonal(place, 0.0)
-        return place
 
     # ---------------------------------------------------------------- reasons
 

@@ -136,7 +136,7 @@ def _find_cache(folder: Path) -> Path:
             return place
     if folder.is_dir() and find_results(folder):
         raise DataError(
-            f"'{folder}' holds results but no features; run again with --cache {folder / 'cache'} and calibrate on that"
+            f"'{folder}' holds results but no features; run again with --cache {folder / 'cache'} and name that"
         )
     raise DataError(f"'{folder}' is no cache: it has no {MANIFEST}. Make one with: streamreid run ... --cache {folder}")
 

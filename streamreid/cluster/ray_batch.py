@@ -48,7 +48,7 @@ BEGIN_SECONDS = 300.0
 much to do as it has cores."""
 
 
-Place = tuple[str, int]
+WorkerProcess = tuple[str, int]
 """Host name and process id of a worker."""
 
 
@@ -73,7 +73,7 @@ class _Slot:
 
     actor: Any
     answer: Any = None
-    place: Place | None = None
+    place: WorkerProcess | None = None
     task: _Task | None = None
     ask_at: float = 0.0
     """When it is asked again where it is, on the monotonic clock."""
@@ -89,7 +89,7 @@ class Progress:
     finished: int = 0
     lost: int = 0
     """How often a worker was lost."""
-    workers: dict[Place, str | None] = field(default_factory=dict)
+    workers: dict[WorkerProcess, str | None] = field(default_factory=dict)
     """Those that are there, with the recording in work."""
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from streamreid.errors import ConfigError, MissingExtraError, OutputError
 from streamreid.places.csv_file import write_csv
-from streamreid.places.records import EARLIEST_DATE, Place, PlaceLog, Visit
+from streamreid.places.records import EARLIEST_DATE, PlaceInfo, PlaceLog, Visit
 from streamreid.places.stays import ABSENCE, Identities, Stay, people_of, staff_of, stays_at, visits_at
 from streamreid.suggestions import nearest
 from streamreid.types import TrackKey
@@ -288,7 +288,7 @@ def _extent(log: PlaceLog) -> tuple[float, float]:
 
 
 def _existing(
-    cells: Iterable[tuple[float, float]], asked: Sequence[Place], members: int, visits: Sequence[Visit]
+    cells: Iterable[tuple[float, float]], asked: Sequence[PlaceInfo], members: int, visits: Sequence[Visit]
 ) -> Iterator[tuple[float, float]]:
     """The periods in which a place existed, cut where it came and went: nobody can be counted before it was drawn.
 

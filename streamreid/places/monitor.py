@@ -156,7 +156,7 @@ class PlaceMonitor:
     def finish(self) -> None:
         """The run ends: whoever is inside is closed as not left."""
         with self._lock:
-            self._stays.settle()
+            self._stays.announce_waiting()
             for camera in list(self._cameras):
                 self.remove(camera)
             self._stays.finish()

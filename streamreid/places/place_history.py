@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from streamreid.config import LineConfig, ZoneConfig
-from streamreid.places.records import Place, PlaceKind, places_of
+from streamreid.places.records import PlaceInfo, PlaceKind, places_of
 
 __all__ = ["PlaceHistory"]
 
@@ -27,12 +27,12 @@ class PlaceHistory:
     """
 
     def __init__(self, known: Mapping[str, Any] | None = None) -> None:
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, PlaceInfo] = {}
         for name, item in (known or {}).items():
             with suppress(KeyError, TypeError, ValueError):  # damaged entries say nothing
                 since, redrawn, until = (_time(item[key]) for key in ("since", "redrawn", "until"))
                 kind: PlaceKind = "line" if item["kind"] == "line" else "zone"
-                place = Place(str(name), kind, tuple(map(str, item["cameras"])))
+                place = PlaceInfo(str(name), kind, tuple(map(str, item["cameras"])))
                 self._places[str(name)] = replace(place, since=since, redrawn=redrawn, until=until)
 
     def __bool__(self) -> bool:
@@ -65,7 +65,7 @@ class PlaceHistory:
         for name in past[: max(0, len(past) - _MOST_GONE)]:
             del self._places[name]
 
-    def dated(self, places: Mapping[str, Place]) -> dict[str, Place]:
+    def dated(self, places: Mapping[str, PlaceInfo]) -> dict[str, PlaceInfo]:
         """Places as they are configured, with their times; behind them those that were taken out."""
         found = dict(places)
         for name, known in self._places.items():

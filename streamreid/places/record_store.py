@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from math import isfinite
 
-from streamreid.places.records import Crossing, Place, PlaceLog, TrackSpan, Visit
+from streamreid.places.records import Crossing, PlaceInfo, PlaceLog, TrackSpan, Visit
 from streamreid.types import TrackKey
 
 __all__ = ["RecordStore", "merged_spans"]
@@ -71,7 +71,7 @@ class RecordStore:
         while self.spans and self.spans[0].end < limit:
             self.spans.popleft()
 
-    def log(self, open_visits: Iterable[Visit], spans: Iterable[TrackSpan], places: dict[str, Place]) -> PlaceLog:
+    def log(self, open_visits: Iterable[Visit], spans: Iterable[TrackSpan], places: dict[str, PlaceInfo]) -> PlaceLog:
         """The records so far.
 
         Args:

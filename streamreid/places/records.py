@@ -18,9 +18,9 @@ __all__ = [
     "EARLIEST_DATE",
     "EVERYWHERE",
     "Crossing",
-    "Place",
     "PlaceEvent",
     "PlaceEventKind",
+    "PlaceInfo",
     "PlaceKind",
     "PlaceLog",
     "TrackSpan",
@@ -60,7 +60,7 @@ def camera_place(camera: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PlaceInfo:
     """A zone or line as it was configured; what counts need to know of it.
 
     Args:
@@ -86,7 +86,7 @@ class Place:
     until: float | None = None
 
 
-def places_of(zones: Sequence[ZoneConfig], lines: Sequence[LineConfig], cameras: Sequence[str]) -> dict[str, Place]:
+def places_of(zones: Sequence[ZoneConfig], lines: Sequence[LineConfig], cameras: Sequence[str]) -> dict[str, PlaceInfo]:
     """The places that are configured, by name.
 
     Args:
@@ -94,16 +94,16 @@ def places_of(zones: Sequence[ZoneConfig], lines: Sequence[LineConfig], cameras:
         lines: Of all cameras.
         cameras: Those that show what lies on the ground and names no camera.
     """
-    found: dict[str, Place] = {}
+    found: dict[str, PlaceInfo] = {}
     for zone in zones:
         own = cameras if zone.camera is None else (zone.camera,)
         known = found[zone.name].cameras if zone.name in found else ()
         shown = tuple(dict.fromkeys([*known, *own]))
-        found[zone.name] = Place(zone.name, "zone", shown, zone.queue, zone.loitering_time, zone.min_people)
+        found[zone.name] = PlaceInfo(zone.name, "zone", shown, zone.queue, zone.loitering_time, zone.min_people)
     for line in lines:
         own = cameras if line.camera is None else (line.camera,)
         known = found[line.name].cameras if line.name in found else ()
-        found[line.name] = Place(line.name, "line", tuple(dict.fromkeys([*known, *own])))
+        found[line.name] = PlaceInfo(line.name, "line", tuple(dict.fromkeys([*known, *own])))
     return found
 
 
@@ -320,7 +320,7 @@ class PlaceLog:
     visits: tuple[Visit, ...] = ()
     crossings: tuple[Crossing, ...] = ()
     spans: tuple[TrackSpan, ...] = ()
-    places: Mapping[str, Place] = field(default_factory=dict)
+    places: Mapping[str, PlaceInfo] = field(default_factory=dict)
     watched: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property

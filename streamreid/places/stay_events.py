@@ -94,7 +94,7 @@ class StayEvents:
                 self._loiters(presence)
         self.events += self.alerts.on_time(self.time, clock, self.names)
 
-    def settle(self) -> None:
+    def announce_waiting(self) -> None:
         """Tell who is inside, as far as that waited: most of the undecided are somebody who is inside already."""
         for presence in list(self._waiting):
             self._waiting.remove(presence)

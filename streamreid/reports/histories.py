@@ -12,7 +12,7 @@ from streamreid.config.output import duration
 from streamreid.errors import ConfigError
 from streamreid.gallery import Gallery, HourlyCount
 from streamreid.gallery.records import HOUR
-from streamreid.places import EVERYWHERE, CountsTable, FlowsTable, Place, PlaceLog
+from streamreid.places import EVERYWHERE, CountsTable, FlowsTable, PlaceInfo, PlaceLog
 from streamreid.places.counts import periods, wanted_places
 from streamreid.places.flows import default_places
 from streamreid.places.partition_sampling import PartitionSamples
@@ -74,7 +74,7 @@ class GalleryHistory(FinishedRun):
         """Spans of all tracks, and the names of all places that were counted."""
         known = super().place_log
         names = dict.fromkeys(c.place for c in self._kept.records if c.place not in known.place_names)
-        return replace(known, places={name: Place(name, "zone", ()) for name in names if name != EVERYWHERE})
+        return replace(known, places={name: PlaceInfo(name, "zone", ()) for name in names if name != EVERYWHERE})
 
     def samples_between(self, start: float | None, end: float | None) -> PartitionSamples | None:
         """Who may be who among the tracks of a time, in all runs.

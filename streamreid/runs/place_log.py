@@ -24,7 +24,7 @@ from streamreid.errors import DataError
 from streamreid.places.monitor import PlaceMonitor
 from streamreid.places.place_history import PlaceHistory
 from streamreid.places.record_store import merged_spans
-from streamreid.places.records import Crossing, Place, PlaceKind, PlaceLog, TrackSpan, Visit, places_of
+from streamreid.places.records import Crossing, PlaceInfo, PlaceKind, PlaceLog, TrackSpan, Visit, places_of
 from streamreid.runs.place_overrides import PLACES
 from streamreid.sinks.segments import result_folders
 from streamreid.types import Frame, FrameResult, TrackKey, Tracks
@@ -159,7 +159,7 @@ def _recorded(folder: Path) -> PlaceLog:
         ("line", c.line, c.camera) for c in written.crossings
     ]:
         if name not in places:  # of a run that was killed and has no summary
-            places[name] = Place(name, cast(PlaceKind, kind), (camera,))
+            places[name] = PlaceInfo(name, cast(PlaceKind, kind), (camera,))
     watched = _times(folder)
     for span in written.spans.values():
         first, last = watched.get(span.camera, (span.start, span.end))

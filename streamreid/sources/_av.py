@@ -105,12 +105,34 @@ def open_container(
         SourceError: It cannot be opened, is not a video, or has no video stream.
     """
     where = f"camera '{camera}': {redact(uri)}"
+    container = _opened(where, uri, name, options, timeout)
+    try:
+        if container.format.name == "rtsp" and not container.streams.video:
+            raise SourceError(
+                f"{where}: {_offer(uri)}. Check the path after the host name: each of a camera's streams has its own"
+            )
+        video = _video_stream(container, where, sized, stream, notes)
+    except BaseException:
+        container.close()
+        raise
+    return container, video
+
+
+def _opened(
+    where: str,
+    uri: str,
+    name: str | None,
+    options: dict[str, str] | None,
+    timeout: float | tuple[float, float] | None,
+) -> InputContainer:
+    """What FFmpeg opens; see `open_container`. ``where`` begins its messages."""
     patience = timeout[0] if isinstance(timeout, tuple) else timeout
     began = monotonic()
     try:
         # Not `options`: before PyAV 18 those crash the process where streams appear late, as in MPEG-TS over RTSP.
         name = name or (uri if "://" in uri else ffmpeg_name(uri))
-        container = av.open(name, mode="r", container_options=options or {}, timeout=timeout, **_METADATA)
+        opened: InputContainer = av.open(name, mode="r", container_options=options or {}, timeout=timeout, **_METADATA)
+        return opened
     except InvalidDataError as e:
         if patience is not None and monotonic() - began >= _SILENT * patience:
             raise SourceError(
@@ -140,16 +162,6 @@ def open_container(
         raise SourceError(
             f"{where}: cannot be opened ({reason(e)}). Check the address and whether it may be read"
         ) from None
-    try:
-        if container.format.name == "rtsp" and not container.streams.video:
-            raise SourceError(
-                f"{where}: {_offer(uri)}. Check the path after the host name: each of a camera's streams has its own"
-            )
-        video = _video_stream(container, where, sized, stream, notes)
-    except BaseException:
-        container.close()
-        raise
-    return container, video
 
 
 def _login_advice(uri: str) -> str:

@@ -44,7 +44,7 @@ class EveryPair(OnlineClustering):
                 if gid in past:
                     column = len(keys) + past.index(gid)
                     similarity[row, column], common[row, column] = value
-        place = self.by_place(keys, len(nodes))
+        place = self.all_pairs.by_place(keys, len(nodes))
         for row, key in enumerate(keys):
             for gid, said in found.held.places.get(key, {}).items():
                 if gid in past:
@@ -61,7 +61,7 @@ class EveryPair(OnlineClustering):
             for gid, said in found.held.times.get(key, {}).items():
                 if gid in past:
                     times[row, len(keys) + past.index(gid)] = said
-        graph = self.weigh(
+        graph = self.all_pairs.weigh(
             keys,
             past,
             nodes,
@@ -277,7 +277,7 @@ def test_what_the_offline_path_adds_to_looks_is_what_the_online_one_adds(monkeyp
     similarity, common = np.zeros((2, len(keys), count), np.float32)
     similarity[:, : len(keys)], common[:, : len(keys)] = grouping._pairs.select(keys)
     nodes = [tracks[k] for k in keys] + [book.people[g].past for g in past]
-    strangers, times = grouping.beside_looks(keys, nodes, Comparison(similarity, common, None), found.before)
+    strangers, times = grouping.all_pairs.beside_looks(keys, nodes, Comparison(similarity, common, None), found.before)
     one, two = np.triu_indices(count, 1)
     one, two = one[one < len(keys)], two[one < len(keys)]
     seen = found._likeness(one * count + two, one, two)[1] > 0  # of others nothing is said

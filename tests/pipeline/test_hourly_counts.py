@@ -11,7 +11,7 @@ from streamreid.association import TrackLinks
 from streamreid.gallery import Gallery
 from streamreid.pipeline import hourly_counts
 from streamreid.pipeline.hourly_counts import HourlyCounts, RunSnapshot
-from streamreid.places import Place, PlaceLog, TrackSpan, Visit
+from streamreid.places import PlaceInfo, PlaceLog, TrackSpan, Visit
 from streamreid.runs import run
 from streamreid.sinks import FinalIdentities
 from streamreid.types import IdentityEvent
@@ -32,7 +32,7 @@ class Site:
         self.who["hall", track] = who, 0.9
 
     def look(self):
-        places = {"shop": Place("shop", "zone", ("hall",), min_people=5)}
+        places = {"shop": PlaceInfo("shop", "zone", ("hall",), min_people=5)}
         watched = {"hall": (self.spans[0].start, self.spans[-1].end)}
         log = PlaceLog(tuple(self.visits), spans=tuple(self.spans), places=places, watched=watched)
         return RunSnapshot(log, FinalIdentities(self.who), TrackLinks((), np.zeros((0, 2), np.int64), np.zeros(0)))

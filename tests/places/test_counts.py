@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from streamreid.errors import ConfigError, OutputError
-from streamreid.places import EVERYWHERE, Place, PlaceLog, TrackSpan, Visit, camera_place
+from streamreid.places import EVERYWHERE, PlaceInfo, PlaceLog, TrackSpan, Visit, camera_place
 from streamreid.places.counts import COLUMNS, count_people, periods
 from streamreid.places.stays import staff_of
 from streamreid.sinks import FinalIdentities
@@ -55,7 +55,7 @@ def test_who_is_there_at_the_first_frame_did_not_come_then() -> None:
     assert (found["entries"], found["exits"]) == (2, 3)
     zone = PlaceLog(
         visits=(Visit("shop", "hall", 1, 0, 5, entered=True), Visit("shop", "hall", 2, 190, 200.0)),
-        places={"shop": Place("shop", "zone", ("hall",))},
+        places={"shop": PlaceInfo("shop", "zone", ("hall",))},
         watched={"hall": (0.0, 200.0)},
     )
     found = row(count_people(zone, who({("hall", 1): 1, ("hall", 2): 2})), "shop")
@@ -120,7 +120,7 @@ def test_rows_of_few_people_are_withheld_and_empty_ones_are_not() -> None:
 
 def test_a_place_may_ask_for_more_people() -> None:
     log = PlaceLog(
-        visits=(Visit("till", "hall", 1, 1, 5),), places={"till": Place("till", "zone", ("hall",), min_people=3)}
+        visits=(Visit("till", "hall", 1, 1, 5),), places={"till": PlaceInfo("till", "zone", ("hall",), min_people=3)}
     )
     assert row(count_people(log, who({("hall", 1): 1})), "till", 1)["withheld"] is True
 
@@ -128,7 +128,7 @@ def test_a_place_may_ask_for_more_people() -> None:
 def test_queue_and_groups() -> None:
     log = PlaceLog(
         visits=(Visit("till", "hall", 1, 1, 5), Visit("till", "hall", 2, 3, 9), Visit("shop", "yard", 1, 2, 8)),
-        places={"till": Place("till", "zone", ("hall",), queue=True), "shop": Place("shop", "zone", ("yard",))},
+        places={"till": PlaceInfo("till", "zone", ("hall",), queue=True), "shop": PlaceInfo("shop", "zone", ("yard",))},
     )
     people = who({("hall", 1): 1, ("hall", 2): 2, ("yard", 1): 1})
     table = count_people(log, people, places=["till", "shop"], groups={"both": ["till", "shop"]})

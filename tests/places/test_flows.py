@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streamreid.errors import ConfigError
-from streamreid.places import Place, PlaceLog, TrackSpan, Visit
+from streamreid.places import PlaceInfo, PlaceLog, TrackSpan, Visit
 from streamreid.places.flows import FLOW_COLUMNS, count_flows
 from streamreid.sinks import FinalIdentities
 from streamreid.types import TrackKey
@@ -48,7 +48,7 @@ def test_zones_are_the_places_where_there_are_zones() -> None:
     log = PlaceLog(
         visits=(Visit("door", "hall", 1, 0, 2), Visit("till", "hall", 1, 1, 9)),
         spans=(TrackSpan("hall", 1, 0, 9),),
-        places={n: Place(n, "zone", ("hall",)) for n in ("door", "till")},
+        places={n: PlaceInfo(n, "zone", ("hall",)) for n in ("door", "till")},
     )
     (row,) = count_flows(log, who({("hall", 1): 1}))
     assert (row["origin"], row["destination"], row["travel_median"]) == ("door", "till", 0.0)  # places that overlap
@@ -108,7 +108,10 @@ def test_moves_and_ways_of_a_place_that_withholds_small_numbers_are_withheld() -
     log = PlaceLog(
         visits=(Visit("door", "hall", 1, 0, 2), Visit("till", "hall", 1, 3, 9)),
         spans=(TrackSpan("hall", 1, 0, 9),),
-        places={"door": Place("door", "zone", ("hall",)), "till": Place("till", "zone", ("hall",), min_people=5)},
+        places={
+            "door": PlaceInfo("door", "zone", ("hall",)),
+            "till": PlaceInfo("till", "zone", ("hall",), min_people=5),
+        },
     )
     table = count_flows(log, who({("hall", 1): 1}))
     assert [row["withheld"] for row in table] == [True]
